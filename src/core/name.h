@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* Port names: netmap's grammar as libnetmap reads it, plus the prefixes and the option of nmx. */
+#ifndef NMX_CORE_NAME_H
+#define NMX_CORE_NAME_H
+
+#include <nmx/nmx.h>
+
+#define NMX__NAME_MAX    63   /* characters of a port name, as netmap's nr_name */
+#define NMX__PATH_MAX    1023 /* characters of a file name in a port name */
+#define NMX__SEGMENT_MAX 31
+
+/* Which rings a name asks for: NR_REG_* of netmap. */
+enum nmx__name_mode { NMX__ALL_NIC, NMX__HOST, NMX__NIC_HOST, NMX__ONE_NIC, NMX__ONE_HOST };
+
+enum nmx__name_flags {
+	NMX__NAME_EXCLUSIVE = 1 << 0, /* /x */
+	NMX__NAME_ZCOPY_MON = 1 << 1, /* /z */
+	NMX__NAME_MON_TX    = 1 << 2, /* /t */
+	NMX__NAME_MON_RX    = 1 << 3, /* /r */
+	NMX__NAME_RX_ONLY   = 1 << 4, /* /R */
+	NMX__NAME_TX_ONLY   = 1 << 5, /* /T */
+};
+
+struct nmx__name {
+	enum nmx_backend backend;       /* the one that the prefix insists on, or NMX_ANY (a plain name) */
+	char port[NMX__NAME_MAX + 1];   /* as netmap's nr_name: "eth0", "vale0:a", "x{1" */
+	char base[NMX__NAME_MAX + 1];   /* without the pipe: "x" */
+	char pipe[NMX__NAME_MAX + 1];   /* the pipe's identifier: "1"; "" when it is none */
+	char end;                       /* '{', '}', or 0 */
+	char path[NMX__PATH_MAX + 1];   /* pcap:FILE */
+	enum nmx__name_mode mode;
+	uint32_t ring;                  /* of NMX__ONE_NIC and NMX__ONE_HOST */
+	uint32_t flags;                 /* enum nmx__name_flags */
+	uint32_t mem_id;                /* @NN; 0: not given */
+	/* @conf; 0: not given */
+	uint32_t tx_rings, rx_rings, host_tx_rings, host_rx_rings, tx_slots, rx_slots;
+	char share[NMX__NAME_MAX + 1];  /* @share=PORT */
+	char segment[NMX__SEGMENT_MAX + 1]; /* @segment=NAME */
+	char extmem[NMX__PATH_MAX + 1]; /* @extmem=FILE, or file= of it */
+	uint32_t if_num, if_size, ring_num, ring_size, buf_num, buf_size; /* @extmem */
+	bool has_offset;                /* @offset */
+	uint32_t offset_initial, offset_bits;
+};
+
+/* Reads text.  Pure: looks at nothing but its arguments, allocates nothing; any thread.  why may be NULL.
+ * Returns 0 or NMX_ERR_BAD_NAME; the report then shows the offending part and the right spelling. */
+NMX_MUST_CHECK int nmx__name_parse(const char *text, struct nmx__name *name, struct nmx_report *why);
+
+#endif

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+#ifndef NMX_CORE_REPORT_H
+#define NMX_CORE_REPORT_H
+
+#include <nmx/nmx.h>
+
+/* Fills why (which may be NULL) and returns err, so that a failure is one statement.  sys_errno is 0 or the errno
+ * of the call that failed; its text is appended. */
+int nmx__fail(struct nmx_report *why, int err, int sys_errno, const char *format, ...)
+    __attribute__((__format__(__printf__, 4, 5), __cold__));
+
+/* Adds a caveat to the report of an open that succeeds. */
+void nmx__note(struct nmx_report *why, const char *format, ...) __attribute__((__format__(__printf__, 2, 3), __cold__));
+
+/* Empties it. */
+void nmx__report_clear(struct nmx_report *why);
+
+#endif
