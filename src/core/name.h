@@ -16,7 +16,8 @@
  *           specific key overrides a general one.  Values hold no '@', and in a list of keys no ','
  *
  * ID is letters, digits and '_'.  NAME is anything but blanks, control characters and the separators : { } ^ * / @
- * and does not begin with '-', nor with "vale" in a plain name (as in netmap; xdp:valerie is fine).
+ * and does not begin with '-', end in '-' and digits, equal "." or "..", nor, in a plain name, begin with "vale"
+ * (as in netmap; xdp:valerie is fine).
  * A '-' begins a ring when only digits follow up to the end or to one of ^ * / @, and in a pipe's ID.  Any other
  * belongs to the name, where libnetmap refuses it: br-lan, br-lan-3 (ring 3 of br-lan), eth0-x (an interface of
  * that name).  An interface called wan-2 cannot be named: that is ring 2 of wan, as in netmap.
