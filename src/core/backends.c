@@ -72,7 +72,7 @@ const struct nmx__backend *nmx__backend_choose(const struct nmx__name *name, con
                                                struct nmx_report *why)
 {
 	const struct nmx__backend *backend;
-	enum nmx_backend id;
+	enum nmx_backend id = NMX_ANY;
 
 	*err = choose_id(name, options, &id, why);
 	if (*err < 0)

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "core/name_parser.h"
-#include "core/report.h"
+#include "base/report.h"
 
 enum {
 	RING_LAST = 4094,    /* netmap keeps a ring index in 12 bits and refuses the last value */
