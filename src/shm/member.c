@@ -109,16 +109,21 @@ static int write_own_header(struct nmx__segment *seg)
 	return 0;
 }
 
-static void drop_own_file(struct nmx__segment *seg, const char *file)
+void nmx__member_forget(struct nmx__segment *seg)
 {
 	if (seg->own) {
 		nmx__map_untrack(seg->own);
 		munmap(seg->own, HEADER_PAGES * NMX__PAGE);
 		seg->own = NULL;
 	}
-	unlinkat(seg->dir.fd, file, 0);
 	nmx__fd_close(seg->own_fd);
 	seg->own_fd = -1;
+}
+
+static void drop_own_file(struct nmx__segment *seg, const char *file)
+{
+	unlinkat(seg->dir.fd, file, 0);
+	nmx__member_forget(seg);
 }
 
 static int free_member_id(const struct nmx__segment *seg)

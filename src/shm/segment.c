@@ -11,6 +11,7 @@
 
 #include "base/fork.h"
 #include "base/poison.h"
+#include "base/region.h"
 #include "base/report.h"
 #include "shm/lock.h"
 #include "shm/segment.h"
@@ -256,8 +257,6 @@ static int prepare_file(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_
 
 static int map_file(struct nmx__segment *seg, const struct geometry *g, struct nmx_report *why)
 {
-	static _Atomic uint32_t regions;
-
 	seg->map = mmap(NULL, g->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, seg->fd, 0);
 	if (seg->map == MAP_FAILED) {
 		seg->map = NULL;
@@ -277,7 +276,7 @@ static int map_file(struct nmx__segment *seg, const struct geometry *g, struct n
 	seg->bufs = seg->map + g->bufs;
 	seg->num_bufs = g->num_bufs;
 	seg->buf_stride = g->buf_stride;
-	seg->region = atomic_fetch_add(&regions, 1) + 1;
+	seg->region = nmx__next_region();
 	nmx__poison(seg->bufs, g->bytes - g->bufs);
 	return 0;
 }
@@ -294,6 +293,7 @@ static void unmap_file(struct nmx__segment *seg)
 
 static void free_segment(struct nmx__segment *seg)
 {
+	nmx__member_forget(seg);
 	unmap_file(seg);
 	nmx__fd_close(seg->fd);
 	nmx__dir_close(&seg->dir);
@@ -378,6 +378,7 @@ static int attach(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_report
 	if ((err = finish_for_the_dead(seg, why)) < 0 || (err = nmx__recover_dead(seg, why)) < 0)
 		goto unlock;
 	err = nmx__member_join(seg, why);
+	atomic_store(&seg->header->lock_owner, 0);
 unlock:
 	nmx__lock_release(seg->fd, NMX__LOCK_SEGMENT);
 	return err;

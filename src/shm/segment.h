@@ -94,6 +94,9 @@ NMX_MUST_CHECK int nmx__member_join(struct nmx__segment *seg, struct nmx_report 
 /* Undoes it: every extent must be free.  Under the segment lock. */
 void nmx__member_leave(struct nmx__segment *seg);
 
+/* Closes the own file; the others see a member that has died. */
+void nmx__member_forget(struct nmx__segment *seg);
+
 /* Opens the own file of member id for reading; -1 with errno. */
 int nmx__member_open(const struct nmx__segment *seg, uint32_t id);
 /* Whether the member is alive; one whose file is missing is not.  Asks the life lock, which cannot lie. */
