@@ -30,6 +30,7 @@ struct nmx__ring {
 	bool fds_changed; /* set by the backend: poll_fds would say something new */
 	int epoll_fd;     /* that descriptor; -1: not asked for yet */
 	int tick_fd;      /* in it: at most a second passes unlooked at */
+	struct nmx__shadow *shadow; /* checked builds: the ring as the last sync left it */
 	/* backends append their own */
 };
 
