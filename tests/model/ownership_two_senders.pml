@@ -5,10 +5,11 @@
  * Models docs/segment-protocol.md, rules 2-4 (sync under the queue lock), 9,
  * 13-15 and 22: a queue of two entries, two senders with two slots and one that
  * take the lock word for the put and the commit, one receiver with one slot.
- * Any of them may be killed at any store, any number of times; the cleaner
- * too. Successors claim fresh buffers. T is shared by the senders, so it moves
- * on after a dead sender's commit: "the index is from + n" alone says nothing
- * once that sender let the lock go.
+ * The senders may be killed at any store, any number of times, and the cleaner
+ * too; the receiver with -DRECEIVER_DIES, which takes longer. Successors claim
+ * fresh buffers. T is shared by the senders, so it moves on after a dead
+ * sender's commit: "the index is from + n" alone says nothing once that sender
+ * let the lock go.
  *
  * One buffer is tracked, others are never scarce; indices are modulo 4; a
  * store is step(store), after which comes the next or the kill (all three as
@@ -100,11 +101,17 @@ inline die(m)
 	fi
 }
 
+#ifdef RECEIVER_DIES
+#define may_die(m) true
+#else
+#define may_die(m) (m != RECEIVER)
+#endif
+
 /* A store, or the process is killed in its place and loses its registers. */
 #define step(store) \
 	if \
 	:: atomic { store } \
-	:: atomic { true -> die(me); goto killed } \
+	:: atomic { may_die(me) -> die(me); goto killed } \
 	fi
 
 inline tracked_or_other(place)
@@ -165,19 +172,43 @@ inline commit_transmit()
 	T = (T + n) & 3
 }
 
+#ifdef SABOTAGE_NO_LOCK_TEST
+#define from_matters(m) (M[m].txn)
+#else
+#define from_matters(m) (M[m].txn && (m == RECEIVER || queue_lock == m))
+#endif
+
 inline forget_from(m)
 {
-#ifndef SABOTAGE_NO_LOCK_TEST
-	M[m].txn_from = 0
-#else
-	skip
-#endif
+	if
+	:: !from_matters(m) -> M[m].txn_from = 0
+	:: else
+	fi
 }
 
+inline back_by_two(m)
+{
+	if
+	:: from_matters(m) -> M[m].txn_from = (M[m].txn_from + 2) & 3
+	:: else
+	fi
+}
+
+/* Two entries: indices that are both two less mean the same. Renumber, to save
+ * states, so that H is 0 or 1 (and T up to 3). */
 inline commit_receive()
 {
 	full_of[H & 1] = false;
-	H = (H + 1) & 3
+	H++;
+	if
+	:: H == 2 ->
+		H = 0;
+		T = (T + 2) & 3;
+		back_by_two(0);
+		back_by_two(1);
+		back_by_two(RECEIVER)
+	:: else
+	fi
 }
 
 /* Rules 3, 4 and 22. A contended lock is a wait: the recovery frees it. */
@@ -255,10 +286,30 @@ killed:
 	:: else \
 	fi
 
+/* To save states, again: what the dead put and did not commit. */
+inline clear_full_of(e)
+{
+	if
+	:: !filled(e) -> full_of[e] = false
+	:: else
+	fi
+}
+
+inline clear_empty_of(e)
+{
+	if
+	:: filled(e) -> empty_of[e] = false
+	:: else
+	fi
+}
+
 inline release_queue_lock(d)
 {
 	if
-	:: queue_lock == d -> queue_lock = NOBODY
+	:: queue_lock == d ->
+		queue_lock = NOBODY;
+		clear_full_of(0);
+		clear_full_of(1)
 	:: else
 	fi
 }
@@ -302,7 +353,10 @@ start:
 	:: dead(0) -> recover(0)
 	:: dead(1) -> recover(1)
 	:: dead(RECEIVER) ->      /* in one step: ownership_pipe.pml has them all */
-		cleaner_step(set_bit_if(mentions(RECEIVER)); forget(RECEIVER))
+		cleaner_step(set_bit_if(mentions(RECEIVER));
+			     forget(RECEIVER);
+			     clear_empty_of(0);
+			     clear_empty_of(1))
 	:: !to_recover -> break
 	od;
 	atomic { seg_locked = false; goto start }

@@ -9,8 +9,8 @@
 # Exit status: 0 all is as it must be, 1 something is not, 77 not run (no spin,
 # or no C compiler).
 
-models="ownership_pipe ownership_two_senders ownership_cleaner
-wakeup_pipe wakeup_queue wakeup_queue_recovery_rings"
+models="ownership_two_senders ownership_pipe ownership_cleaner wakeup_pipe wakeup_queue wakeup_queue_recovery_rings"
+long_models="ownership_two_senders_receiver_dies"
 
 here=$(cd "$(dirname "$0")" && pwd) || exit 1
 cc=${CC:-cc}
@@ -21,6 +21,8 @@ source_of() {
 	wakeup_pipe)                 echo wakeup.pml ;;
 	wakeup_queue)                echo wakeup.pml -DQUEUE ;;
 	wakeup_queue_recovery_rings) echo wakeup.pml -DQUEUE -DRECOVERY_RINGS ;;
+	ownership_two_senders_receiver_dies)
+		echo ownership_two_senders.pml -DRECEIVER_DIES ;;
 	*)                           echo "$1.pml" ;;
 	esac
 }
@@ -39,41 +41,55 @@ sabotages_of() {
 	wakeup_queue_recovery_rings)
 		echo RECOVERY_IS_SILENT ;;
 	*)
-		grep -o 'SABOTAGE_[A-Z_]*' "$here/$1.pml" | sort -u |
+		grep -o 'SABOTAGE_[A-Z_]*' "$here/$(source_of "$1" | cut -d' ' -f1)" | sort -u |
 			sed 's/^SABOTAGE_//' ;;
 	esac
 }
 
-# verify <directory> <optimisation> <file> [definition ...]
-# Leaves what the verifier said in <directory>/log.
+# verify <model> <sabotage>, or "none": leaves what the verifier said in
+# $scratch/<model>.<sabotage>/log. A sabotage is found early: compile it fast.
+# Words, not quoted, are meant to split here.
+# shellcheck disable=SC2046
 verify() (
-	mkdir "$1" && cd "$1" || exit 1
-	shift
-	optimise=$1
+	mkdir "$scratch/$1.$2" && cd "$scratch/$1.$2" || exit 1
+	set -- "$2" $(source_of "$1")
+	if [ "$1" = none ]; then
+		optimise=-O1
+	else
+		optimise=-O0
+		set -- "$@" "-DSABOTAGE_$1"
+	fi
 	file=$2
 	shift 2
 	{
 		spin -a "$@" "$here/$file" &&
-		$cc "$optimise" -w -DSAFETY -DNOCLAIM -DCOLLAPSE -DMEMLIM=1000 \
-			-o pan pan.c &&
-		./pan -m"$depth"
+		$cc "$optimise" -w -DSAFETY -DNOCLAIM -DCOLLAPSE -DMEMLIM=1000 -o pan pan.c &&
+		./pan -m1000000 -w21
 	} >log 2>&1
 )
-depth=1000000
 
+# Every model and every sabotage of it, a pair a line.
+jobs_of() {
+	for name in "$@"; do
+		echo "$name none"
+		for sabotage in $(sabotages_of "$name"); do
+			echo "$name $sabotage"
+		done
+	done
+}
+
+# 1234567 as 1,234,567
 states_in() {
 	sed -n 's/^ *\([0-9.e+]*\) states, stored.*/\1/p' "$1" |
 		awk '{ n = sprintf("%.0f", $1)
-		       while (n ~ /[0-9][0-9][0-9][0-9]/)
-			       n = gensub_commas(n)
-		       print n }
-		     function gensub_commas(n) {
-			     match(n, /[0-9][0-9][0-9][0-9](,|$)/)
-			     return substr(n, 1, RSTART) "," substr(n, RSTART + 1)
-		     }'
+		       while (length(n) > 3) {
+			       rest = "," substr(n, length(n) - 2) rest
+			       n = substr(n, 1, length(n) - 3)
+		       }
+		       print n rest }'
 }
 
-complete() {
+passed() {
 	grep -q 'errors: 0$' "$1/log" &&
 		! grep -Eqi 'search depth too small|truncated|not completed|out of memory|MEMLIM|error:' "$1/log"
 }
@@ -87,26 +103,27 @@ complain() {
 	tail -n 30 "$2/log" | sed 's/^/    /'
 }
 
-# Words, not quoted, are meant to split here.
-# shellcheck disable=SC2046
-check() {
-	name=$1
-	verify "$scratch/$name" -O2 $(source_of "$name")
-	if ! complete "$scratch/$name"; then
-		complain "$name" "$scratch/$name"
+judge() {
+	if ! passed "$scratch/$1.none"; then
+		complain "$1" "$scratch/$1.none"
 		return 1
 	fi
 	seen=0
-	for sabotage in $(sabotages_of "$name"); do
-		verify "$scratch/$name.$sabotage" -O0 $(source_of "$name") "-DSABOTAGE_$sabotage"
-		if ! noticed "$scratch/$name.$sabotage"; then
-			complain "$name: does not notice SABOTAGE_$sabotage" "$scratch/$name.$sabotage"
+	for sabotage in $(sabotages_of "$1"); do
+		if ! noticed "$scratch/$1.$sabotage"; then
+			complain "$1: does not notice SABOTAGE_$sabotage" "$scratch/$1.$sabotage"
 			return 1
 		fi
 		seen=$((seen + 1))
 	done
-	echo "ok $name: $(states_in "$scratch/$name/log") states, $seen sabotages noticed"
+	echo "ok $1: $(states_in "$scratch/$1.none/log") states, $seen sabotages noticed"
 }
+
+# This script runs itself for each job: two at a time.
+if [ "$1" = --verify ]; then
+	verify "$2" "$3"
+	exit 0
+fi
 
 for tool in spin "$cc"; do
 	if ! command -v "$tool" >/dev/null 2>&1; then
@@ -115,18 +132,26 @@ for tool in spin "$cc"; do
 	fi
 done
 
+# shellcheck disable=SC2086
+[ $# -gt 0 ] || set -- $models
+for model in "$@"; do
+	case " $models $long_models " in
+	*" $model "*) ;;
+	*)
+		echo "$model: no such model; there are: $models $long_models" >&2
+		exit 1 ;;
+	esac
+done
+
 scratch=$(mktemp -d) || exit 1
+export scratch
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 1' HUP INT TERM
 
+jobs_of "$@" | xargs -n 2 -P 2 "$here/run.sh" --verify
+
 status=0
-# shellcheck disable=SC2086
-for model in ${*:-$models}; do
-	if [ ! -f "$here/$(source_of "$model" | cut -d' ' -f1)" ]; then
-		echo "FAILED $model: no such model; there are: $(echo $models)"
-		status=1
-	elif ! check "$model"; then
-		status=1
-	fi
+for model in "$@"; do
+	judge "$model" || status=1
 done
 exit $status
