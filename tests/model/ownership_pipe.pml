@@ -19,9 +19,10 @@
  * (no bound on packets). A kill lies between two stores in program order,
  * on any processor: the kernel is entered at an exact instruction.
  *
- * Left out: the segment lock outliving nobody (ownership_cleaner), several
- * senders (ownership_two_senders), kernel-held buffers (ownership_cleaner),
- * memory order between the living (the index is a release/acquire pair).
+ * Left out: the time between the release of a dead member's segment lock and
+ * that of its life lock, kernel-held buffers (ownership_cleaner), several
+ * senders (ownership_two_senders), memory order between the living (the index
+ * is a release/acquire pair).
  */
 
 #define SENDER   0
@@ -141,7 +142,13 @@ inline attach(me)
 	if
 	:: !queue ->
 		step(queue = true);
+#ifdef SABOTAGE_QUEUE_NOTED_IN_OWN_FILE
+		claim(side[me].transit);
+		step(side[RECEIVER].put[0] = side[me].transit);
+		step(side[me].transit = false);
+#else
 		claim(side[RECEIVER].put[0]);
+#endif
 		claim(side[RECEIVER].put[1])
 	:: else
 	fi;

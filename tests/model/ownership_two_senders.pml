@@ -16,8 +16,9 @@
  * in ownership_pipe.pml).
  *
  * Left out: the transit word and the end of the queue (ownership_pipe), the
- * segment lock outliving nobody (ownership_cleaner), generations in the lock
- * word (a number is used again only after its file is gone).
+ * time between the release of a dead member's segment lock and that of its life
+ * lock (ownership_cleaner), generations in the lock word (a number is used
+ * again only after its file is gone).
  */
 
 #define RECEIVER 2            /* the senders are 0 and 1 */

@@ -22,7 +22,12 @@
  * Spin's memory is sequentially consistent, and so are the seq_cst operations
  * that rule 25 asks for. -DSABOTAGE_NO_SEQ_CST gives each side a store buffer
  * of one entry, as x86 has, which a plain (release) store goes through and a
- * compare-and-swap or a death empties.
+ * compare-and-swap or a death empties; -DSABOTAGE_COMMIT_NOT_SEQ_CST and
+ * -DSABOTAGE_SLEEP_NOT_SEQ_CST give it to one side alone. For the pipe only:
+ * in a queue the release of the lock word would need a place in the buffer.
+ *
+ * -DSABOTAGE_WORD_BEFORE_BELL (rule 26) fails for a queue only: in a pipe the
+ * pidfd wakes the receiver of a sender that died between the two.
  *
  * The sender that waits for room is the mirror image: H for T, room for news,
  * its own sleep word and doorbell; so is the receiver's pidfd for its own.
@@ -30,6 +35,19 @@
  * Left out: the bitmap of waiters of rule 30, arming (27), a stolen or flooded
  * doorbell (28: the tick), ownership (the other models).
  */
+
+#ifdef SABOTAGE_NO_SEQ_CST
+#define SABOTAGE_COMMIT_NOT_SEQ_CST
+#define SABOTAGE_SLEEP_NOT_SEQ_CST
+#endif
+#ifdef SABOTAGE_COMMIT_NOT_SEQ_CST
+#define STORE_BUFFERS
+#define COMMIT_IS_BUFFERED
+#endif
+#ifdef SABOTAGE_SLEEP_NOT_SEQ_CST
+#define STORE_BUFFERS
+#define SLEEP_IS_BUFFERED
+#endif
 
 #ifdef QUEUE
 #define SENDERS 2
@@ -53,7 +71,7 @@ bool  receiver_blocked;
 bool  owed;                  /* a sender died before it rang: see above */
 bool  answers[SENDERS];      /* its sync began after that */
 
-#ifdef SABOTAGE_NO_SEQ_CST
+#ifdef STORE_BUFFERS
 bool  buffered_commit;       /* the sender's store buffer: T + 1 */
 bool  buffered_sleep;        /* the receiver's: the word made odd */
 #endif
@@ -129,7 +147,7 @@ inline wake_word(me)
 
 inline commit(me)
 {
-#ifdef SABOTAGE_NO_SEQ_CST
+#ifdef COMMIT_IS_BUFFERED
 	buffered_commit = true
 #else
 	news++
@@ -138,7 +156,7 @@ inline commit(me)
 
 inline flush_commit()
 {
-#ifdef SABOTAGE_NO_SEQ_CST
+#ifdef STORE_BUFFERS
 	if
 	:: buffered_commit -> news++; buffered_commit = false
 	:: else
@@ -150,7 +168,7 @@ inline flush_commit()
 
 inline flush_sleep()
 {
-#ifdef SABOTAGE_NO_SEQ_CST
+#ifdef STORE_BUFFERS
 	if
 	:: buffered_sleep -> set_asleep(); buffered_sleep = false
 	:: else
@@ -160,7 +178,7 @@ inline flush_sleep()
 #endif
 }
 
-#ifdef SABOTAGE_NO_SEQ_CST
+#ifdef STORE_BUFFERS
 #define still_buffered buffered_commit
 #else
 #define still_buffered false
@@ -279,7 +297,7 @@ active proctype receiver()
 		nothing = (news == 0);
 		set_asleep();
 #else
-#ifdef SABOTAGE_NO_SEQ_CST
+#ifdef SLEEP_IS_BUFFERED
 		buffered_sleep = true;
 #else
 		atomic { set_asleep() };
@@ -306,7 +324,7 @@ active proctype receiver()
 	od
 }
 
-#ifdef SABOTAGE_NO_SEQ_CST
+#ifdef STORE_BUFFERS
 active proctype memory()
 {
 	do
