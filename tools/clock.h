@@ -6,7 +6,7 @@
 #include <time.h>
 
 #define CLOCK_SECOND UINT64_C(1000000000)
-#define CLOCK_MS     UINT64_C(1000000)
+#define CLOCK_MS UINT64_C(1000000)
 
 /* CLOCK_MONOTONIC: the same in all processes of one machine, so one may subtract another's stamp. */
 static inline uint64_t clock_ns(void)

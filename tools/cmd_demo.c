@@ -25,12 +25,9 @@ static const struct opt demo_opts[] = {
 };
 
 static const struct demo_case cases[] = {
-	{ "60 bytes, in place", 60, DEMO_IN_PLACE, 1500 },
-	{ "60 bytes, copied", 60, DEMO_COPY, 1500 },
-	{ "1500 bytes, in place", 1500, DEMO_IN_PLACE, 1500 },
-	{ "1500 bytes, copied", 1500, DEMO_COPY, 1500 },
-	{ "round trip, polling", 60, DEMO_PING_SPIN, 1000 },
-	{ "round trip, sleeping", 60, DEMO_PING_SLEEP, 1000 },
+	{ "60 bytes, in place", 60, DEMO_IN_PLACE, 1500 },     { "60 bytes, copied", 60, DEMO_COPY, 1500 },
+	{ "1500 bytes, in place", 1500, DEMO_IN_PLACE, 1500 }, { "1500 bytes, copied", 1500, DEMO_COPY, 1500 },
+	{ "round trip, polling", 60, DEMO_PING_SPIN, 1000 },   { "round trip, sleeping", 60, DEMO_PING_SLEEP, 1000 },
 };
 #define CASES (sizeof(cases) / sizeof(*cases))
 
@@ -69,9 +66,10 @@ static void say_machine(const struct machine *m)
 	char text[UNITS_TEXT];
 
 	printf("machine  %s %s, %s, %ld cores\n", m->name.sysname, m->name.release, m->name.machine, m->cores);
-	printf("memory   /dev/shm %s\n", m->shm_bytes ? units_scaled(text, (double)m->shm_bytes, "B free") : "is not there");
-	printf("netmap   %s\n", m->netmap ? "/dev/netmap is there" :
-	                                    "no /dev/netmap: rings are served in user space, as below");
+	printf("memory   /dev/shm %s\n",
+	       m->shm_bytes ? units_scaled(text, (double)m->shm_bytes, "B free") : "is not there");
+	printf("netmap   %s\n",
+	       m->netmap ? "/dev/netmap is there" : "no /dev/netmap: rings are served in user space, as below");
 	puts("\nTwo processes and a pipe in shared memory; every byte of every packet is checked.\n");
 }
 
@@ -93,8 +91,9 @@ static void say_stream(const struct demo_result *r, const struct style *style, b
 	double seconds = r->seconds > 0 ? r->seconds : 1;
 
 	printf(" %13s %8.2f %8.2f  %s%6llu %6llu %8llu%s\n", units_grouped(packets, r->received),
-	       (double)r->received / seconds / 1e6, (double)r->bytes * 8 / seconds / 1e9, good ? style->good : style->bad,
-	       (unsigned long long)r->lost, (unsigned long long)r->duplicate, (unsigned long long)r->corrupt, style->plain);
+	       (double)r->received / seconds / 1e6, (double)r->bytes * 8 / seconds / 1e9,
+	       good ? style->good : style->bad, (unsigned long long)r->lost, (unsigned long long)r->duplicate,
+	       (unsigned long long)r->corrupt, style->plain);
 }
 
 static void say_ping(const struct demo_result *r, const struct style *style, bool good)
@@ -152,8 +151,8 @@ static bool run_all(const char *directory, struct json *json)
 	size_t i;
 
 	if (!json)
-		printf("%s%-21s %13s %8s %8s  %6s %6s %8s%s\n", style.bold, "case", "packets", "Mpps", "Gbit/s", "lost",
-		       "dup", "corrupt", style.plain);
+		printf("%s%-21s %13s %8s %8s  %6s %6s %8s%s\n", style.bold, "case", "packets", "Mpps", "Gbit/s",
+		       "lost", "dup", "corrupt", style.plain);
 	for (i = 0; i < CASES && !stop_asked(); i++)
 		good &= run_case(&cases[i], directory, json);
 	return good && i == CASES && !stop_asked();
@@ -166,7 +165,8 @@ static void say_verdict(bool good)
 	if (good)
 		printf("\n%severy packet arrived, once, in order and intact%s\n", style.good, style.plain);
 	else
-		printf("\n%s%s%s\n", style.bad, stop_asked() ? "stopped" : "something went wrong: see above", style.plain);
+		printf("\n%s%s%s\n", style.bad, stop_asked() ? "stopped" : "something went wrong: see above",
+		       style.plain);
 }
 
 static int demo_run(const void *given)

@@ -32,7 +32,7 @@ static const struct opt dump_opts[] = {
 };
 /* clang-format on */
 
-#define SNAPLEN     262144         /* what libpcap takes at most; longer than any chain */
+#define SNAPLEN 262144 /* what libpcap takes at most; longer than any chain */
 #define FLUSH_BYTES (1024 * 1024)
 
 struct dump {
@@ -49,7 +49,10 @@ struct dump {
 	uint8_t joined[SNAPLEN];
 };
 
-static bool to_stdout(const struct dump_options *options) { return strcmp(options->file, "-") == 0; }
+static bool to_stdout(const struct dump_options *options)
+{
+	return strcmp(options->file, "-") == 0;
+}
 
 /* False: the file cannot be written. */
 static bool flush(struct dump *dump)
@@ -87,7 +90,7 @@ static void skip_packet(struct nmx_rx *rx)
 
 /* Takes the first waiting packet: from where it lies if it is one frame, joined if it is a chain. */
 static void take_packet(struct dump *dump, struct nmx_rx *rx, const struct nmx_frame *first,
-                        const struct timespec *now)
+			const struct timespec *now)
 {
 	if (!(first->flags & NMX_MORE)) {
 		write_packet(dump, now, first->data, first->len);
@@ -173,7 +176,7 @@ static void say_trouble(const struct dump *dump, enum receive_end end)
 		say("dump", "%s: %s; %s packets are in it", dump->options->file, strerror(dump->write_errno),
 		    units_grouped(got, dump->safe_packets));
 	else if (end != RECEIVE_FAILED && dump->options->count != UINT64_MAX &&
-	         dump->receiver.packets < dump->options->count)
+		 dump->receiver.packets < dump->options->count)
 		say("dump", "%s after %s of %s packets", why[end], units_grouped(got, dump->receiver.packets),
 		    units_grouped(asked, dump->options->count));
 	if (dump->too_long)
@@ -206,8 +209,9 @@ static int run_on(struct dump *dump, struct port *port)
 	FILE *to = to_stdout(dump->options) ? stderr : stdout;
 	struct live live;
 
-	dump->receiver = (struct receiver){ .port = port, .live = &live, .timeout_ns = dump->options->timeout_ns,
-	                                    .take = take, .idle = idle };
+	dump->receiver = (struct receiver){
+		.port = port, .live = &live, .timeout_ns = dump->options->timeout_ns, .take = take, .idle = idle
+	};
 	live_start(&live, dump->options->quiet);
 	errno = 0;
 	enum receive_end end = flush(dump) ? receive(&dump->receiver) : RECEIVE_FAILED;
@@ -243,8 +247,9 @@ static int dump_run(const void *given)
 const struct command cmd_dump = {
 	.name = "dump",
 	.summary = "write what a port receives to a capture file",
-	.details = "pcap with nanoseconds.  Ends after COUNT packets, when the other end of a pipe has gone, when time is\n"
-	           "up, or on Ctrl-C.\n",
+	.details =
+	    "pcap with nanoseconds.  Ends after COUNT packets, when the other end of a pipe has gone, when time is\n"
+	    "up, or on Ctrl-C.\n",
 	.opts = dump_opts,
 	.num_opts = sizeof(dump_opts) / sizeof(*dump_opts),
 	.size = sizeof(struct dump_options),

@@ -23,7 +23,8 @@ struct gen_options {
 static const struct opt gen_opts[] = {
 	PORT_OPERAND(struct gen_options),
 	{ 'n', "count", OPT_COUNT, AT(count), "COUNT", "packets in all (default: until Ctrl-C)", 1, 0 },
-	{ 'l', "len", OPT_RANGE, AT(len), "LEN[-LEN]", "bytes of a frame, or a range to draw from (default: 60)", FRAME_MIN, FRAME_MAX },
+	{ 'l', "len", OPT_RANGE, AT(len), "LEN[-LEN]",
+	  "bytes of a frame, or a range to draw from (default: 60)", FRAME_MIN, FRAME_MAX },
 	{ 'r', "rate", OPT_RATE, AT(rate_pps), "PPS", "packets a second, or max (default: max)", 1, PACE_MAX_PPS },
 	{ 'b', "batch", OPT_COUNT, AT(batch), "N", "packets between syncs (default: 256)", 1, 32768 },
 	{ 0, "src-mac", OPT_MAC, AT(addresses.src_mac), "MAC", "default: 02:00:00:00:00:01", 0, 0 },
@@ -32,7 +33,8 @@ static const struct opt gen_opts[] = {
 	{ 0, "dst-ip", OPT_IP4, AT(addresses.dst_ip), "IP", "default: 198.18.0.2", 0, 0 },
 	{ 0, "flows", OPT_COUNT, AT(flows), "N", "UDP source ports to go round (default: 1)", 1, 1024 },
 	{ 0, "verify", OPT_FLAG, AT(verify), NULL, "stamp every packet, for nmx sink --verify", 0, 0 },
-	{ 0, "timeout", OPT_SECONDS, AT(timeout_ns), "SECONDS", "give up when nobody takes a packet for so long (default: 10)", 1, 0 },
+	{ 0, "timeout", OPT_SECONDS, AT(timeout_ns), "SECONDS",
+	  "give up when nobody takes a packet for so long (default: 10)", 1, 0 },
 	{ 0, "json", OPT_FLAG, AT(json), NULL, "summary as one JSON object", 0, 0 },
 	{ 'q', "quiet", OPT_FLAG, AT(quiet), NULL, "no live rate", 0, 0 },
 	PORT_OPTIONS(struct gen_options),
@@ -91,7 +93,10 @@ static bool fill(struct gen *gen, uint32_t want, uint64_t now)
 	return true;
 }
 
-static uint32_t smaller(uint64_t a, uint64_t b) { return (uint32_t)(a < b ? a : b); }
+static uint32_t smaller(uint64_t a, uint64_t b)
+{
+	return (uint32_t)(a < b ? a : b);
+}
 
 static void generate(struct gen *gen)
 {
@@ -171,10 +176,10 @@ static int gen_run(const void *given)
 
 	if (port_open(&port, "gen", &options->port, NMX_TX_ONLY) != EXIT_OK)
 		return EXIT_FAILED;
-	int code = options->len.high <= port.info.max_len ?
-	               run_on(&port, options) :
-	               say("gen", "-l %llu: a slot of %s carries at most %u bytes",
-	                   (unsigned long long)options->len.high, port.info.name, port.info.max_len);
+	int code = options->len.high <= port.info.max_len
+		       ? run_on(&port, options)
+		       : say("gen", "-l %llu: a slot of %s carries at most %u bytes",
+			     (unsigned long long)options->len.high, port.info.name, port.info.max_len);
 	port_close(&port);
 	return code;
 }
@@ -186,8 +191,12 @@ const struct command cmd_gen = {
 	.opts = gen_opts,
 	.num_opts = sizeof(gen_opts) / sizeof(*gen_opts),
 	.size = sizeof(struct gen_options),
-	.defaults = &(const struct gen_options){ .count = UINT64_MAX, .rate_pps = OPT_RATE_MAX, .batch = 256, .flows = 1,
-	                                         .timeout_ns = 10 * CLOCK_SECOND, .len = { FRAME_MIN, FRAME_MIN },
-	                                         .addresses = FRAME_ADDRESSES },
+	.defaults = &(const struct gen_options){ .count = UINT64_MAX,
+						 .rate_pps = OPT_RATE_MAX,
+						 .batch = 256,
+						 .flows = 1,
+						 .timeout_ns = 10 * CLOCK_SECOND,
+						 .len = { FRAME_MIN, FRAME_MIN },
+						 .addresses = FRAME_ADDRESSES },
 	.run = gen_run,
 };

@@ -20,9 +20,11 @@ static const struct opt ping_opts[] = {
 	PORT_OPERAND(struct ping_options),
 	{ 'n', "count", OPT_COUNT, AT(count), "COUNT", "round trips (default: 10000)", 1, 0 },
 	{ 'l', "len", OPT_COUNT, AT(len), "LEN", "bytes of a frame (default: 60)", FRAME_MIN, FRAME_MAX },
-	{ 'i', "interval", OPT_SECONDS, AT(interval_ns), "SECONDS", "from one packet to the next (default: at once)", 1, 0 },
+	{ 'i', "interval", OPT_SECONDS, AT(interval_ns), "SECONDS",
+	  "from one packet to the next (default: at once)", 1, 0 },
 	{ 0, "spin", OPT_FLAG, AT(spin), NULL, "poll for the answer, do not sleep", 0, 0 },
-	{ 0, "timeout", OPT_SECONDS, AT(timeout_ns), "SECONDS", "an answer later than that is lost (default: 1)", 1, 3600 * CLOCK_SECOND },
+	{ 0, "timeout", OPT_SECONDS, AT(timeout_ns), "SECONDS",
+	  "an answer later than that is lost (default: 1)", 1, 3600 * CLOCK_SECOND },
 	{ 0, "json", OPT_FLAG, AT(json), NULL, "summary as one JSON object", 0, 0 },
 	{ 'q', "quiet", OPT_FLAG, AT(quiet), NULL, "no live rate", 0, 0 },
 	PORT_OPTIONS(struct ping_options),
@@ -85,9 +87,13 @@ static int run_on(struct port *port, const struct ping_options *options)
 	static struct ping ping; /* the histogram is too large for a stack */
 	struct live live;
 
-	ping = (struct ping){ .port = port, .live = &live, .count = options->count, .len = options->len,
-	                      .interval_ns = options->interval_ns, .timeout_ns = options->timeout_ns,
-	                      .spin = options->spin };
+	ping = (struct ping){ .port = port,
+			      .live = &live,
+			      .count = options->count,
+			      .len = options->len,
+			      .interval_ns = options->interval_ns,
+			      .timeout_ns = options->timeout_ns,
+			      .spin = options->spin };
 	live_start(&live, options->quiet);
 	frame_template(&ping.template, &(struct frame_addresses)FRAME_ADDRESSES, true, frame_run_id());
 	ping_run(&ping);
@@ -108,9 +114,9 @@ static int ping_command(const void *given)
 
 	if (port_open(&port, "ping", &options->port, 0) != EXIT_OK)
 		return EXIT_FAILED;
-	int code = options->len <= port.info.max_len ? run_on(&port, options) :
-	                                               say("ping", "-l %u: a slot of %s carries at most %u bytes",
-	                                                   (unsigned)options->len, port.info.name, port.info.max_len);
+	int code = options->len <= port.info.max_len ? run_on(&port, options)
+						     : say("ping", "-l %u: a slot of %s carries at most %u bytes",
+							   (unsigned)options->len, port.info.name, port.info.max_len);
 	port_close(&port);
 	return code;
 }

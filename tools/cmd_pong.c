@@ -63,7 +63,8 @@ static int pong_command(const void *given)
 const struct command cmd_pong = {
 	.name = "pong",
 	.summary = "give every packet back",
-	.details = "Without a copy, with the addresses exchanged; until the other end of a pipe has gone, or Ctrl-C.\n",
+	.details =
+	    "Without a copy, with the addresses exchanged; until the other end of a pipe has gone, or Ctrl-C.\n",
 	.opts = pong_opts,
 	.num_opts = sizeof(pong_opts) / sizeof(*pong_opts),
 	.size = sizeof(struct pong_options),

@@ -25,10 +25,12 @@ struct replay_options {
 static const struct opt replay_opts[] = {
 	{ 0, NULL, OPT_TEXT, AT(file), "FILE", "a capture, pcap or pcapng; - is standard input", 0, 0 },
 	PORT_OPERAND(struct replay_options),
-	{ 'r', "rate", OPT_PACE, AT(rate_pps), "RATE", "real (as captured), packets a second, or max (default: real)", 1, PACE_MAX_PPS },
+	{ 'r', "rate", OPT_PACE, AT(rate_pps), "RATE",
+	  "real (as captured), packets a second, or max (default: real)", 1, PACE_MAX_PPS },
 	{ 0, "loop", OPT_COUNT, AT(loops), "N", "times in all (default: 1)", 1, 0 },
 	{ 0, "any-link", OPT_FLAG, AT(any_link), NULL, "send what is not Ethernet all the same", 0, 0 },
-	{ 0, "timeout", OPT_SECONDS, AT(timeout_ns), "SECONDS", "give up when nobody takes a packet for so long (default: 10)", 1, 0 },
+	{ 0, "timeout", OPT_SECONDS, AT(timeout_ns), "SECONDS",
+	  "give up when nobody takes a packet for so long (default: 10)", 1, 0 },
 	{ 0, "json", OPT_FLAG, AT(json), NULL, "summary as one JSON object", 0, 0 },
 	{ 'q', "quiet", OPT_FLAG, AT(quiet), NULL, "no live rate", 0, 0 },
 	PORT_OPTIONS(struct replay_options),
@@ -43,17 +45,20 @@ struct replay {
 	struct live live;
 	struct pace pace;
 	pcap_t *capture;
-	double file_bytes;         /* of one turn; 0: not known */
-	uint64_t loop;             /* turns that are done */
-	bool started;              /* this turn has sent a packet */
-	struct timeval first;      /* its stamp, and when it went */
+	double file_bytes;    /* of one turn; 0: not known */
+	uint64_t loop;        /* turns that are done */
+	bool started;         /* this turn has sent a packet */
+	struct timeval first; /* its stamp, and when it went */
 	uint64_t begin_ns;
 	uint32_t not_synced;
 	uint64_t truncated, empty, too_long;
 	bool bad_file;
 };
 
-static bool is_stdin(const struct replay *replay) { return strcmp(replay->options->file, "-") == 0; }
+static bool is_stdin(const struct replay *replay)
+{
+	return strcmp(replay->options->file, "-") == 0;
+}
 
 static int refuse(const struct replay *replay, const char *text)
 {
@@ -104,7 +109,7 @@ static bool flush(struct replay *replay)
 static uint64_t due_as_captured(const struct replay *replay, const struct timeval *ts)
 {
 	int64_t gap = (int64_t)(ts->tv_sec - replay->first.tv_sec) * (int64_t)CLOCK_SECOND +
-	              (ts->tv_usec - replay->first.tv_usec);
+		      (ts->tv_usec - replay->first.tv_usec);
 
 	return gap > 0 ? replay->begin_ns + (uint64_t)gap : replay->begin_ns;
 }
@@ -305,7 +310,7 @@ const struct command cmd_replay = {
 	.opts = replay_opts,
 	.num_opts = sizeof(replay_opts) / sizeof(*replay_opts),
 	.size = sizeof(struct replay_options),
-	.defaults = &(const struct replay_options){ .rate_pps = OPT_RATE_REAL, .loops = 1,
-	                                            .timeout_ns = 10 * CLOCK_SECOND },
+	.defaults =
+	    &(const struct replay_options){ .rate_pps = OPT_RATE_REAL, .loops = 1, .timeout_ns = 10 * CLOCK_SECOND },
 	.run = replay_run,
 };

@@ -113,8 +113,10 @@ static int run_on(struct port *port, const struct sink_options *options, struct 
 {
 	struct live live;
 	struct sink sink = {
-		.receiver = { .port = port, .live = &live, .timeout_ns = options->timeout_ns,
-		              .take = verify ? verify_packets : count_packets },
+		.receiver = { .port = port,
+			      .live = &live,
+			      .timeout_ns = options->timeout_ns,
+			      .take = verify ? verify_packets : count_packets },
 		.options = options,
 		.verify = verify,
 	};
@@ -154,8 +156,8 @@ const struct command cmd_sink = {
 	.name = "sink",
 	.summary = "receive packets, count or check them",
 	.details = "Ends after COUNT packets, when the other end of a pipe has gone, when time is up, or on Ctrl-C.\n"
-	           "With --verify, a packet lost, doubled, out of order or damaged is a failure; latency needs\n"
-	           "sender and receiver on one machine.\n",
+		   "With --verify, a packet lost, doubled, out of order or damaged is a failure; latency needs\n"
+		   "sender and receiver on one machine.\n",
 	.opts = sink_opts,
 	.num_opts = sizeof(sink_opts) / sizeof(*sink_opts),
 	.size = sizeof(struct sink_options),

@@ -19,11 +19,11 @@
 #include "stop.h"
 #include "verify.h"
 
-#define BATCH     256u
-#define PATIENCE  (5 * CLOCK_SECOND) /* of one end with the other */
-#define MAX_LEN   2048u
+#define BATCH 256u
+#define PATIENCE (5 * CLOCK_SECOND) /* of one end with the other */
+#define MAX_LEN 2048u
 #define NEAR_NAME "demo{1"
-#define FAR_NAME  "demo}1"
+#define FAR_NAME "demo}1"
 
 /* What the far end tells the near one. */
 struct far_report {
@@ -68,8 +68,10 @@ static void receive_stream(const struct demo_case *c, struct port *port, struct 
 {
 	static struct far far;
 
-	far.receiver = (struct receiver){ .port = port, .live = live, .timeout_ns = PATIENCE,
-	                                  .take = c->way == DEMO_COPY ? take_copies : take_in_place };
+	far.receiver = (struct receiver){ .port = port,
+					  .live = live,
+					  .timeout_ns = PATIENCE,
+					  .take = c->way == DEMO_COPY ? take_copies : take_in_place };
 	far.verify = verify_new();
 	if (!far.verify) {
 		say("demo", "out of memory");
@@ -100,7 +102,8 @@ static void far_end(const struct demo_case *c, const char *directory, struct far
 		return;
 	live_start(&live, true);
 	if (demo_is_ping(c))
-		report->ran = pong_run(&port, &live, c->way == DEMO_PING_SPIN, &report->received) == RECEIVE_PEER_GONE;
+		report->ran =
+		    pong_run(&port, &live, c->way == DEMO_PING_SPIN, &report->received) == RECEIVE_PEER_GONE;
 	else
 		receive_stream(c, &port, &live, report);
 	port_close(&port);
@@ -175,9 +178,13 @@ static bool send_pings(const struct demo_case *c, struct port *port, struct live
 {
 	static struct ping ping;
 
-	ping = (struct ping){ .port = port, .live = live, .count = UINT64_MAX, .len = c->len,
-	                      .until_ns = clock_ns() + c->ms * CLOCK_MS, .timeout_ns = CLOCK_SECOND,
-	                      .spin = c->way == DEMO_PING_SPIN };
+	ping = (struct ping){ .port = port,
+			      .live = live,
+			      .count = UINT64_MAX,
+			      .len = c->len,
+			      .until_ns = clock_ns() + c->ms * CLOCK_MS,
+			      .timeout_ns = CLOCK_SECOND,
+			      .spin = c->way == DEMO_PING_SPIN };
 	frame_template(&ping.template, &(struct frame_addresses)FRAME_ADDRESSES, true, frame_run_id());
 	ping_run(&ping);
 	result->sent = ping.sent;
@@ -310,4 +317,7 @@ static int remove_one(const char *path, const struct stat *st, int kind, struct 
 	return 0;
 }
 
-void demo_remove(const char *directory) { nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS); }
+void demo_remove(const char *directory)
+{
+	nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}

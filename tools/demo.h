@@ -10,8 +10,8 @@
 #include "hist.h"
 
 enum demo_way {
-	DEMO_IN_PLACE,   /* built in the ring's buffer, checked in the ring's buffer */
-	DEMO_COPY,       /* built in memory of our own and copied in; copied out and checked */
+	DEMO_IN_PLACE, /* built in the ring's buffer, checked in the ring's buffer */
+	DEMO_COPY,     /* built in memory of our own and copied in; copied out and checked */
 	DEMO_PING_SPIN,
 	DEMO_PING_SLEEP,
 };
@@ -23,7 +23,10 @@ struct demo_case {
 	uint32_t ms;
 };
 
-static inline bool demo_is_ping(const struct demo_case *c) { return c->way >= DEMO_PING_SPIN; }
+static inline bool demo_is_ping(const struct demo_case *c)
+{
+	return c->way >= DEMO_PING_SPIN;
+}
 
 struct demo_result {
 	uint64_t sent, received, bytes, lost, duplicate, reordered, corrupt;
@@ -34,8 +37,8 @@ struct demo_result {
 /* True: every packet arrived, once, in order and intact.  Trouble is said. */
 bool demo_run_case(const struct demo_case *c, const char *directory, struct demo_result *result);
 
-/* Makes an empty directory that is ours alone, in memory if there is /dev/shm.  0, or -1: errno, and `directory` names
- * what could not be made. */
+/* Makes an empty directory that is ours alone, in memory if there is /dev/shm.  0, or -1: errno, and `directory`
+ * names what could not be made. */
 int demo_directory(char *directory, size_t size);
 void demo_remove(const char *directory);
 

@@ -21,18 +21,17 @@ struct ping {
 	uint64_t late, corrupt;        /* answers too late, or doubled; answers with a wrong byte */
 	uint32_t lost_in_a_row;
 	bool peer_gone;
-	int err;                       /* of the port */
-	struct hist rtt;               /* ns */
+	int err;         /* of the port */
+	struct hist rtt; /* ns */
 };
 
-/* Ends after ping->count packets, at until_ns, PING_GIVE_UP unanswered ones in a row, when the other end has gone, on a stop
- * request, or when the port fails. */
+/* Ends after ping->count packets, at until_ns, PING_GIVE_UP unanswered ones in a row, when the other end has gone, on
+ * a stop request, or when the port fails. */
 #define PING_GIVE_UP 10
 void ping_run(struct ping *ping);
 
 /* Gives packets back without a copy until the other end has gone, a stop request, or the port fails (said).
  * Fills *packets. */
 enum receive_end pong_run(struct port *port, struct live *live, bool spin, uint64_t *packets);
-
 
 #endif

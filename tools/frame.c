@@ -26,7 +26,10 @@ enum {
 };
 #define MASK48 UINT64_C(0xffffffffffff)
 
-static uint16_t be16(const uint8_t *at) { return (uint16_t)(at[0] << 8 | at[1]); }
+static uint16_t be16(const uint8_t *at)
+{
+	return (uint16_t)(at[0] << 8 | at[1]);
+}
 
 static void put_be16(uint8_t *at, uint32_t value)
 {
@@ -51,7 +54,10 @@ static uint64_t load64(const uint8_t *at)
 	return value;
 }
 
-static uint64_t le64(const uint8_t *at) { return swap_if_big(load64(at)); }
+static uint64_t le64(const uint8_t *at)
+{
+	return swap_if_big(load64(at));
+}
 
 static void put_le64(uint8_t *at, uint64_t value)
 {
@@ -61,7 +67,10 @@ static void put_le64(uint8_t *at, uint64_t value)
 
 /* The Internet checksum (RFC 1071) does not care for byte order or word size, so sums are of 32-bit words as they
  * lie in memory; fold() makes 16 bits of them, to be stored the same way. */
-static uint64_t sum_word(uint64_t word) { return (word >> 32) + (uint32_t)word; }
+static uint64_t sum_word(uint64_t word)
+{
+	return (word >> 32) + (uint32_t)word;
+}
 
 static uint64_t sum_bytes(const uint8_t *data, uint32_t len)
 {
@@ -120,7 +129,10 @@ static uint32_t check_of(struct words words, uint32_t flow, uint32_t len)
 
 /* Filler: an arithmetic sequence of 64-bit words that starts where a mix of the identity says. */
 #define FILLER_STEP UINT64_C(0x9e3779b97f4a7c15)
-static uint64_t filler_start(uint64_t id, uint32_t flow) { return mix(id + flow * FILLER_STEP + 1); }
+static uint64_t filler_start(uint64_t id, uint32_t flow)
+{
+	return mix(id + flow * FILLER_STEP + 1);
+}
 
 static uint64_t filler_write(uint8_t *to, uint32_t len, uint64_t word)
 {
@@ -156,7 +168,10 @@ static uint64_t filler_differs(const uint8_t *from, uint32_t len, uint64_t word,
 	return differs | (last ^ expected);
 }
 
-uint16_t frame_run_id(void) { return (uint16_t)(mix(clock_ns() ^ (uint64_t)getpid() << 40) >> 48); }
+uint16_t frame_run_id(void)
+{
+	return (uint16_t)(mix(clock_ns() ^ (uint64_t)getpid() << 40) >> 48);
+}
 
 void frame_template(struct frame_template *t, const struct frame_addresses *addresses, bool stamped, uint16_t run)
 {
@@ -224,10 +239,11 @@ enum frame_kind frame_check(const uint8_t *data, uint32_t len, struct frame_stam
 
 	uint64_t second = le64(data + STAMP + 8);
 	struct words words = { le64(data + STAMP), second & MASK48 };
-	uint32_t check = (uint32_t)(second >> 48) | (uint32_t)data[STAMP + 16] << 16 | (uint32_t)data[STAMP + 17] << 24;
+	uint32_t check =
+	    (uint32_t)(second >> 48) | (uint32_t)data[STAMP + 16] << 16 | (uint32_t)data[STAMP + 17] << 24;
 	uint32_t flow = (uint32_t)be16(data + IP_ID) << 16 | ((be16(data + UDP) - FRAME_FIRST_PORT) & 0xffff);
 	uint64_t sum = sum_bytes(data + IP_SRC, 8) + sum_be16(PROTOCOL_UDP) + sum_be16(len - UDP) +
-	               sum_bytes(data + UDP, FILLER - UDP);
+		       sum_bytes(data + UDP, FILLER - UDP);
 	uint64_t differs = filler_differs(data + FILLER, len - FILLER, filler_start(words.id, flow), &sum);
 	if (differs || check != check_of(words, flow, len) || fold(sum) != 0xffff)
 		return FRAME_CORRUPT;

@@ -22,10 +22,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define FRAME_HEAD       42u
-#define FRAME_MIN        60u
-#define FRAME_MAX        65535u
-#define FRAME_PORT       0x6e6du
+#define FRAME_HEAD 42u
+#define FRAME_MIN 60u
+#define FRAME_MAX 65535u
+#define FRAME_PORT 0x6e6du
 #define FRAME_FIRST_PORT 10000u
 
 struct frame_addresses {
@@ -33,7 +33,13 @@ struct frame_addresses {
 	uint8_t src_ip[4], dst_ip[4];
 };
 /* Locally administered MACs, and addresses of 198.18.0.0/15, which is kept for benchmarks (RFC 2544). */
-#define FRAME_ADDRESSES { { 2, 0, 0, 0, 0, 1 }, { 2, 0, 0, 0, 0, 2 }, { 198, 18, 0, 1 }, { 198, 18, 0, 2 } }
+#define FRAME_ADDRESSES                                                        \
+	{                                                                      \
+		{ 2, 0, 0, 0, 0, 1 }, { 2, 0, 0, 0, 0, 2 }, { 198, 18, 0, 1 }, \
+		{                                                              \
+			198, 18, 0, 2                                          \
+		}                                                              \
+	}
 
 struct frame_template {
 	uint8_t head[FRAME_HEAD]; /* with zeros where packets differ */

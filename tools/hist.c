@@ -68,7 +68,7 @@ void hist_line(const struct hist *hist, FILE *to)
 	fprintf(to, "min %s", units_time(text, hist->min));
 	for (size_t i = 0; i < PERCENTILES; i++)
 		fprintf(to, "  %s %s", percentiles[i].key,
-		        units_time(text, hist_percentile(hist, percentiles[i].percent)));
+			units_time(text, hist_percentile(hist, percentiles[i].percent)));
 	fprintf(to, "  max %s\n", units_time(text, hist->max));
 }
 
@@ -98,6 +98,6 @@ void hist_chart(const struct hist *hist, FILE *to)
 		uint64_t n = sum_of(hist, i, WIDTH);
 		int length = (int)((double)n / (double)most * BAR + 0.5);
 		fprintf(to, "  up to %9s %15s %.*s\n", units_time(up_to, highest_of(i + WIDTH - 1)),
-		        units_grouped(count, n), n && !length ? 1 : length, bar);
+			units_grouped(count, n), n && !length ? 1 : length, bar);
 	}
 }

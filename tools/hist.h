@@ -10,8 +10,8 @@
 #include "json.h"
 
 #define HIST_STEP_BITS 7
-#define HIST_STEPS     (1u << HIST_STEP_BITS)
-#define HIST_BUCKETS   ((64 - HIST_STEP_BITS + 1) * HIST_STEPS)
+#define HIST_STEPS (1u << HIST_STEP_BITS)
+#define HIST_BUCKETS ((64 - HIST_STEP_BITS + 1) * HIST_STEPS)
 
 struct hist {
 	uint64_t count, min, max; /* min and max are 0 while count is */

@@ -115,7 +115,19 @@ void json_bool(struct json *json, const char *key, bool value)
 	fputs(value ? "true" : "false", json->to);
 }
 
-void json_object(struct json *json, const char *key) { open_with(json, key, '{'); }
-void json_array(struct json *json, const char *key) { open_with(json, key, '['); }
-void json_close_object(struct json *json) { close_with(json, '}'); }
-void json_close_array(struct json *json) { close_with(json, ']'); }
+void json_object(struct json *json, const char *key)
+{
+	open_with(json, key, '{');
+}
+void json_array(struct json *json, const char *key)
+{
+	open_with(json, key, '[');
+}
+void json_close_object(struct json *json)
+{
+	close_with(json, '}');
+}
+void json_close_array(struct json *json)
+{
+	close_with(json, ']');
+}

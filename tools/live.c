@@ -35,7 +35,7 @@ static void show_line(const struct live *live, double seconds, uint64_t packets,
 	units_scaled(rate, (double)(packets - live->last_packets) / seconds, "pps");
 	units_scaled(bits, (double)(bytes - live->last_bytes) * 8 / seconds, "bit/s");
 	fprintf(stderr, "%s%s%s%s  %s  %s packets", live->terminal ? "\r" : "", bold, rate, plain, bits,
-	        units_grouped(total, packets));
+		units_grouped(total, packets));
 	if (live->percent >= 0)
 		fprintf(stderr, "  %.0f %%", live->percent);
 	if (live->bad)

@@ -13,8 +13,8 @@ struct live {
 	uint64_t next_ns; /* when the next line is due */
 	uint64_t last_ns, last_packets, last_bytes;
 	/* The caller sets these when it has them. */
-	double percent;   /* done; below 0: not known */
-	uint64_t bad;     /* packets lost, doubled or damaged: shown when there are any */
+	double percent; /* done; below 0: not known */
+	uint64_t bad;   /* packets lost, doubled or damaged: shown when there are any */
 };
 
 void live_start(struct live *live, bool quiet);

@@ -32,7 +32,10 @@ static int no_such_command(const char *name)
 	return EXIT_USAGE;
 }
 
-static int written(void) { return fflush(stdout) == 0 && !ferror(stdout) ? EXIT_OK : EXIT_FAILED; }
+static int written(void)
+{
+	return fflush(stdout) == 0 && !ferror(stdout) ? EXIT_OK : EXIT_FAILED;
+}
 
 static int help(int argc, char **argv)
 {

@@ -27,7 +27,10 @@ __attribute__((__format__(__printf__, 2, 3))) static enum opt_result wrong(struc
 	return OPT_WRONG;
 }
 
-static bool is_operand(const struct opt *opt) { return !opt->letter && !opt->name; }
+static bool is_operand(const struct opt *opt)
+{
+	return !opt->letter && !opt->name;
+}
 
 /* How the error text calls an option: as it was written, so "-n" or "--count"; an operand by its value's name. */
 struct spelling {
@@ -204,7 +207,7 @@ static enum opt_result parse_operand(struct parser *p, const char *word)
 }
 
 enum opt_result opt_parse(const struct command *command, int argc, char *const *argv, void *options, char *error,
-                          size_t error_size)
+			  size_t error_size)
 {
 	struct parser p = { command, argc, 0, argv, options, 0, error, error_size };
 	enum opt_result result = OPT_OK;

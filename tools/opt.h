@@ -29,7 +29,7 @@ enum opt_kind {
 	OPT_TEXT,    /* const char *, never empty */
 };
 
-#define OPT_RATE_MAX  UINT64_MAX
+#define OPT_RATE_MAX UINT64_MAX
 #define OPT_RATE_REAL (UINT64_MAX - 1)
 
 struct opt_range {
@@ -37,8 +37,8 @@ struct opt_range {
 };
 
 struct opt {
-	char letter;       /* 0: none */
-	const char *name;  /* without the dashes; NULL: none */
+	char letter;      /* 0: none */
+	const char *name; /* without the dashes; NULL: none */
 	enum opt_kind kind;
 	size_t offset;     /* of the field */
 	const char *value; /* how the usage text calls it; NULL for flags */
@@ -49,7 +49,7 @@ struct opt {
 struct command {
 	const char *name;
 	const char *summary;
-	const char *details;  /* more for the help text, or NULL */
+	const char *details; /* more for the help text, or NULL */
 	const struct opt *opts;
 	size_t num_opts;
 	size_t size;          /* of the struct of options */
@@ -62,7 +62,7 @@ enum opt_result { OPT_OK, OPT_HELP, OPT_WRONG };
 /* Reads argv[0..argc): what follows the command's name.  options: command->size bytes, filled with the defaults and
  * then with what was given; texts point into argv.  OPT_WRONG: error holds a sentence with the offending text. */
 enum opt_result opt_parse(const struct command *command, int argc, char *const *argv, void *options, char *error,
-                          size_t error_size);
+			  size_t error_size);
 
 void opt_usage(const struct command *command, FILE *to); /* one line */
 void opt_help(const struct command *command, FILE *to);

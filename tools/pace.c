@@ -5,10 +5,13 @@
 #include "stop.h"
 
 #define MAKE_GOOD_NS (20 * CLOCK_MS)
-#define TOO_NEAR_NS  CLOCK_MS         /* not worth a sleep */
-#define LATE_WAKE_NS (CLOCK_MS / 4)   /* what a sleep may take longer than asked for */
+#define TOO_NEAR_NS CLOCK_MS        /* not worth a sleep */
+#define LATE_WAKE_NS (CLOCK_MS / 4) /* what a sleep may take longer than asked for */
 
-void pace_start(struct pace *pace, uint64_t pps, uint64_t now_ns) { *pace = (struct pace){ pps, now_ns, 0 }; }
+void pace_start(struct pace *pace, uint64_t pps, uint64_t now_ns)
+{
+	*pace = (struct pace){ pps, now_ns, 0 };
+}
 
 /* Nanoseconds after start at which packet k is due, rounded up.  Whole seconds apart: no overflow. */
 static uint64_t due_after(const struct pace *pace, uint64_t k)

@@ -19,7 +19,10 @@ void pace_start(struct pace *pace, uint64_t pps, uint64_t now_ns);
  * 20 ms: the schedule then starts anew. */
 uint64_t pace_due(struct pace *pace, uint64_t want, uint64_t now_ns);
 
-static inline void pace_sent(struct pace *pace, uint64_t n) { pace->sent += n; }
+static inline void pace_sent(struct pace *pace, uint64_t n)
+{
+	pace->sent += n;
+}
 
 /* Until the next packet is due: sleeps if that is far, else returns at once (the caller polls).  Never sleeps
  * longer than a stop request may take. */

@@ -14,20 +14,20 @@ struct port_options {
 };
 
 /* Rows of a table of options, for a struct with a member `struct port_options port`. */
-#define PORT_OPERAND(type)                                                                         \
-	{ 0, NULL, OPT_TEXT, offsetof(type, port.name), "PORT", "eth0, x{1, vale0:a, ...", 0, 0 }
 /* clang-format off */
+#define PORT_AT(type, field) offsetof(type, port.field)
+#define PORT_OPERAND(type) { 0, NULL, OPT_TEXT, PORT_AT(type, name), "PORT", "eth0, x{1, vale0:a, ...", 0, 0 }
 #define PORT_OPTIONS(type)                                                                                           \
-	{ 0, "slots", OPT_COUNT, offsetof(type, port.slots), "N", "slots of each ring (default: 1024)", 2, 32768 },        \
-	{ 0, "dir", OPT_TEXT, offsetof(type, port.directory), "DIR", "directory where pipes and switches live", 0, 0 },    \
-	{ 0, "segment", OPT_TEXT, offsetof(type, port.segment), "NAME", "memory segment in it (default: default)", 0, 0 }
+	{ 0, "slots", OPT_COUNT, PORT_AT(type, slots), "N", "slots of each ring (default: 1024)", 2, 32768 },        \
+	{ 0, "dir", OPT_TEXT, PORT_AT(type, directory), "DIR", "directory of pipes and switches", 0, 0 },            \
+	{ 0, "segment", OPT_TEXT, PORT_AT(type, segment), "NAME", "memory segment in it (default: default)", 0, 0 }
 /* clang-format on */
 
 struct port {
 	const char *command; /* for messages */
 	struct nmx_port *nm;
 	struct nmx_info info;
-	struct nmx_tx *tx; /* ring 0; NULL with NMX_RX_ONLY */
+	struct nmx_tx *tx;  /* ring 0; NULL with NMX_RX_ONLY */
 	struct nmx_rx **rx; /* all rings; none with NMX_TX_ONLY */
 	uint32_t num_rx;
 };

@@ -6,7 +6,10 @@
 
 static int line_stands;
 
-void say_line_stands(int stands) { line_stands = stands; }
+void say_line_stands(int stands)
+{
+	line_stands = stands;
+}
 
 int say(const char *command, const char *format, ...)
 {

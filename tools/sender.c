@@ -31,9 +31,10 @@ bool sender_sync(struct sender *sender)
 	return true;
 }
 
-static bool timed_out(const struct sender *sender, uint64_t now)
+static bool timed_out(struct sender *sender, uint64_t now)
 {
-	return sender->timeout_ns && now - sender->moved_ns >= sender->timeout_ns;
+	sender->gave_up |= sender->timeout_ns && now - sender->moved_ns >= sender->timeout_ns;
+	return sender->gave_up;
 }
 
 bool sender_wait(struct sender *sender, uint32_t slots)
@@ -61,13 +62,13 @@ static bool drain(struct sender *sender)
 {
 	sender->moved_ns = clock_ns();
 	for (;;) {
-		bool was_gone = sender->peer_gone;
+		bool hopeless = sender->peer_gone || sender->gave_up;
 		uint32_t before = sender->free_slots;
-		int err = nmx_tx_drain(sender->port->tx, was_gone ? 0 : STOP_SLICE_MS);
+		int err = nmx_tx_drain(sender->port->tx, hopeless ? 0 : STOP_SLICE_MS);
 		if (err == 0)
 			return true;
 		note(sender, err);
-		if (sender->err < 0 || was_gone)
+		if (sender->err < 0 || hopeless)
 			return false;
 		if (sender->peer_gone)
 			continue; /* it may have taken everything before it went */
@@ -107,7 +108,7 @@ uint64_t sender_finish(struct sender *sender)
 	else if (sender->peer_gone)
 		say(command, "the other end has gone; it did not take %s packets", units_grouped(text, left));
 	else
-		say(command, "nobody took the last %s packets: is the other end of %s open?", units_grouped(text, left),
-		    sender->port->info.name);
+		say(command, "nobody took the last %s packets: is the other end of %s open?",
+		    units_grouped(text, left), sender->port->info.name);
 	return left;
 }

@@ -9,12 +9,13 @@
 struct sender {
 	struct port *port;
 	struct live *live;
-	uint64_t timeout_ns;  /* give up when nothing was taken for so long; 0: never */
-	uint64_t moved_ns;    /* when the other end last took something */
-	uint32_t free_slots;  /* as of the last sync */
+	uint64_t timeout_ns;     /* give up when nothing was taken for so long; 0: never */
+	uint64_t moved_ns;       /* when the other end last took something */
+	uint32_t free_slots;     /* as of the last sync */
 	uint64_t packets, bytes; /* committed; kept by the caller */
 	bool peer_gone;
-	int err;              /* of a sync or a wait that failed for good */
+	bool gave_up;            /* nothing was taken for timeout_ns */
+	int err; /* of a sync or a wait that failed for good */
 };
 
 void sender_start(struct sender *sender, struct port *port, struct live *live, uint64_t timeout_ns);

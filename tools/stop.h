@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* SIGINT, SIGTERM and SIGPIPE ask a command to end cleanly, with its summary.  They interrupt a sleeping wait; a
- * second SIGINT or SIGTERM kills. */
+ * SIGINT or SIGTERM that comes a second or two later ends the process at once. */
 #ifndef NMX_TOOLS_STOP_H
 #define NMX_TOOLS_STOP_H
 

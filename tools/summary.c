@@ -2,6 +2,7 @@
 #include "summary.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 
 #include "say.h"
@@ -11,11 +12,11 @@ void summary_line(FILE *to, const char *what, uint64_t packets, uint64_t bytes, 
 {
 	char count[UNITS_TEXT], size[UNITS_TEXT], rate[UNITS_TEXT], bits[UNITS_TEXT], time[UNITS_TEXT];
 
-	fprintf(to, "%-8s %s packets, %s bytes in %s", what, units_grouped(count, packets), units_grouped(size, bytes),
-	        units_time(time, (uint64_t)(seconds * 1e9)));
+	fprintf(to, "%-8s %s packets, %s bytes in %s", what, units_grouped(count, packets),
+		units_grouped(size, bytes), units_time(time, (uint64_t)(seconds * 1e9)));
 	if (seconds > 0)
 		fprintf(to, ": %s, %s", units_scaled(rate, (double)packets / seconds, "pps"),
-		        units_scaled(bits, (double)bytes * 8 / seconds, "bit/s"));
+			units_scaled(bits, (double)bytes * 8 / seconds, "bit/s"));
 	fputc('\n', to);
 }
 
@@ -24,8 +25,8 @@ void summary_json(struct json *json, uint64_t packets, uint64_t bytes, double se
 	json_u64(json, "packets", packets);
 	json_u64(json, "bytes", bytes);
 	json_double(json, "seconds", seconds);
-	json_double(json, "pps", seconds > 0 ? (double)packets / seconds : 0);
-	json_double(json, "bits_per_second", seconds > 0 ? (double)bytes * 8 / seconds : 0);
+	json_double(json, "pps", seconds > 0 ? (double)packets / seconds : NAN);
+	json_double(json, "bits_per_second", seconds > 0 ? (double)bytes * 8 / seconds : NAN);
 }
 
 int summary_exit(const char *command, FILE *to, bool ok)

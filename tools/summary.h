@@ -10,6 +10,7 @@
 #include "json.h"
 
 /* "sent     1,000 packets, 60,000 bytes in 1.00 s: 1.00 kpps, 480 kbit/s" */
+/* seconds 0: they all came at once, and there is no rate. */
 void summary_line(FILE *to, const char *what, uint64_t packets, uint64_t bytes, double seconds);
 void summary_json(struct json *json, uint64_t packets, uint64_t bytes, double seconds);
 

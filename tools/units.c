@@ -6,15 +6,18 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NOT_A_COUNT   "not a count; write 1000, 10k, 2.5M or 1G"
-#define NOT_A_TIME    "not a time; write 2, 0.5, 20ms or 100us"
-#define NOT_A_RANGE   "not a length; write 60, or 60-1500"
-#define NOT_WHOLE     "not a whole number"
-#define TOO_FINE      "finer than a nanosecond"
-#define TOO_LARGE     "more than 18446744073709551615"
+#define NOT_A_COUNT "not a count; write 1000, 10k, 2.5M or 1G"
+#define NOT_A_TIME "not a time; write 2, 0.5, 20ms or 100us"
+#define NOT_A_RANGE "not a length; write 60, or 60-1500"
+#define NOT_WHOLE "not a whole number"
+#define TOO_FINE "finer than a nanosecond"
+#define TOO_LARGE "more than 18446744073709551615"
 #define TIME_TOO_LONG "longer than 18446744073 seconds"
 
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
 
 /* A decimal number as it was written: whole + fraction / 10^fraction_digits. */
 struct decimal {
@@ -27,7 +30,8 @@ struct decimal {
 
 static bool append_digit(uint64_t *value, char digit)
 {
-	return __builtin_mul_overflow(*value, 10, value) || __builtin_add_overflow(*value, (uint64_t)(digit - '0'), value);
+	return __builtin_mul_overflow(*value, 10, value) ||
+	       __builtin_add_overflow(*value, (uint64_t)(digit - '0'), value);
 }
 
 static bool decimal_read(const char *text, struct decimal *d)
@@ -204,7 +208,10 @@ char *units_grouped(char *text, uint64_t value)
 	return text;
 }
 
-static int decimals_for(double value) { return value < 9.995 ? 2 : value < 99.95 ? 1 : 0; }
+static int decimals_for(double value)
+{
+	return value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
+}
 
 char *units_scaled(char *text, double value, const char *unit)
 {

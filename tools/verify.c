@@ -6,8 +6,14 @@
 
 #include "units.h"
 
-struct verify *verify_new(void) { return calloc(1, sizeof(struct verify)); }
-void verify_free(struct verify *verify) { free(verify); }
+struct verify *verify_new(void)
+{
+	return calloc(1, sizeof(struct verify));
+}
+void verify_free(struct verify *verify)
+{
+	free(verify);
+}
 
 static bool flow_is(const struct verify_flow *flow, const struct frame_stamp *stamp)
 {
@@ -39,7 +45,10 @@ static uint64_t *word_of(struct verify_flow *flow, uint64_t sequence)
 	return &flow->seen[sequence % VERIFY_WINDOW / 64];
 }
 
-static uint64_t bit_of(uint64_t sequence) { return UINT64_C(1) << sequence % 64; }
+static uint64_t bit_of(uint64_t sequence)
+{
+	return UINT64_C(1) << sequence % 64;
+}
 
 /* Forgets what stood in the places of [first, end). */
 static void forget(struct verify_flow *flow, uint64_t first, uint64_t end)
@@ -114,9 +123,12 @@ void verify_say(const struct verify *v, FILE *to)
 		const char *what;
 		bool always;
 	} rows[] = {
-		{ v->lost, "lost", true },           { v->reordered, "reordered", true },
-		{ v->duplicate, "duplicate", true }, { v->corrupt, "corrupt", true },
-		{ v->too_late, "too late", false },  { v->untracked, "of too many flows", false },
+		{ v->lost, "lost", true },
+		{ v->reordered, "reordered", true },
+		{ v->duplicate, "duplicate", true },
+		{ v->corrupt, "corrupt", true },
+		{ v->too_late, "too late", false },
+		{ v->untracked, "of too many flows", false },
 		{ v->foreign, "not stamped", false },
 	};
 	char text[UNITS_TEXT];

@@ -20,7 +20,7 @@
 #include "hist.h"
 
 #define VERIFY_WINDOW 65536u
-#define VERIFY_FLOWS  1024u
+#define VERIFY_FLOWS 1024u
 
 struct verify_flow {
 	uint64_t next; /* one after the highest sequence seen */
