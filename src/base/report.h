@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-#ifndef NMX_CORE_REPORT_H
-#define NMX_CORE_REPORT_H
+#ifndef NMX_BASE_REPORT_H
+#define NMX_BASE_REPORT_H
 
 #include <nmx/nmx.h>
 

@@ -2,7 +2,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "core/report.h"
+#include "base/report.h"
 
 static const struct {
 	int value, sys;

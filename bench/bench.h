@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* What the cases of nmx-bench share: two pinned processes, a page between them, and a clock. */
+#ifndef NMX_BENCH_H
+#define NMX_BENCH_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct plan {
+	uint32_t batch, len;
+	bool touch;         /* the first `len` bytes are written by the sender and read by the receiver */
+	bool copy;          /* they are copied in from a buffer of the sender's */
+	uint32_t slots;     /* of the rings, and entries of the bare queue */
+	double seconds;     /* that are measured, after a tenth of it to warm up */
+	const char *directory;
+};
+
+/* Between the two processes of a run. */
+struct meeting {
+	_Atomic uint32_t ready, go, stop;
+	_Atomic uint64_t count;    /* packets that arrived, or turns that were made, while it was measured */
+	_Atomic uint64_t elapsed_ns;
+	_Atomic uint64_t checksum; /* what was read, so that the reading is not optimised away */
+};
+
+/* The two halves of a run; each is a process of its own, pinned.  The second one measures. */
+struct contest {
+	void (*first)(const struct plan *plan, struct meeting *m);
+	void (*second)(const struct plan *plan, struct meeting *m);
+	void (*prepare)(const struct plan *plan); /* in the parent, before both; may be NULL */
+};
+
+extern const struct contest bare_stream, nmx_stream, bare_spin, nmx_spin, bare_sleep, nmx_sleep;
+
+uint64_t now_ns(void);
+void meet(struct meeting *m); /* waits until both are there */
+_Noreturn void die(const char *what, const char *why);
+
+static inline void spin_hint(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+/* The same work on a payload for both contestants: whole words of 8 bytes, then the rest. */
+static inline void write_payload(uint8_t *to, uint32_t len, uint64_t seed)
+{
+	for (uint32_t i = 0; i + 8 <= len; i += 8)
+		__builtin_memcpy(to + i, &seed, 8);
+}
+
+static inline uint64_t read_payload(const uint8_t *from, uint32_t len)
+{
+	uint64_t sum = 0, word;
+
+	for (uint32_t i = 0; i + 8 <= len; i += 8) {
+		__builtin_memcpy(&word, from + i, 8);
+		sum += word;
+	}
+	return sum;
+}
+
+#endif

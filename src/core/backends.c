@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* The one table of backends, and how a name finds its row. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/report.h"
+#include "core/port.h"
+
+static const struct nmx__backend netmap_backend = {
+	.id = NMX_NETMAP,
+	.missing = "the netmap device is not served by this version",
+};
+static const struct nmx__backend xdp_backend = {
+	.id = NMX_XDP,
+	.missing = "network interfaces (AF_XDP) are not served by this version",
+};
+static const struct nmx__backend switch_backend = {
+	.id = NMX_SWITCH,
+	.missing = "the switch is not served by this version; a pipe connects two programs: x{1 and x}1",
+};
+
+/* In the order in which a plain name tries them. */
+static const struct nmx__backend *const backends[] = {
+	&netmap_backend,    &xdp_backend,       &switch_backend,    &nmx__pipe_backend,
+	&nmx__loop_backend, &nmx__null_backend, &nmx__pcap_backend,
+};
+enum { NUM_BACKENDS = sizeof(backends) / sizeof(backends[0]) };
+
+static const struct nmx__backend *find(enum nmx_backend id)
+{
+	for (int i = 0; i < NUM_BACKENDS; i++)
+		if (backends[i]->id == id)
+			return backends[i];
+	return NULL;
+}
+
+/* $NMX_BACKEND: 0 when it is not set, -1 when it is nonsense. */
+static int from_environment(const char *text)
+{
+	if (!text || !*text)
+		return NMX_ANY;
+	for (int i = 0; i < NUM_BACKENDS; i++)
+		if (strcmp(text, nmx_backend_name(backends[i]->id)) == 0)
+			return (int)backends[i]->id;
+	return strcmp(text, "any") == 0 ? NMX_ANY : -1;
+}
+
+static int choose_id(const struct nmx__name *name, const struct nmx_options *options, enum nmx_backend *id,
+                     struct nmx_report *why)
+{
+	const char *text = getenv("NMX_BACKEND");
+	int wanted = options->backend ? (int)options->backend : from_environment(text);
+
+	if (wanted < 0)
+		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0,
+		                 "NMX_BACKEND is \"%.40s\"; it can be netmap, xdp, pipe, switch, loop, null, pcap or any", text);
+	if (!find((enum nmx_backend)wanted) && wanted != NMX_ANY)
+		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "there is no backend number %d", wanted);
+	/* The netmap device has pipes and switches too; every other kind of name has one backend only. */
+	if (name->backend != NMX_ANY && wanted != NMX_ANY && wanted != (int)name->backend &&
+	    !(wanted == NMX_NETMAP && (name->backend == NMX_PIPE || name->backend == NMX_SWITCH)))
+		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "\"%s\" is a name of the %s backend, and %s was asked for", name->port,
+		                 nmx_backend_name(name->backend), nmx_backend_name((enum nmx_backend)wanted));
+	if (name->backend == NMX_ANY && wanted != NMX_ANY && wanted != NMX_NETMAP && wanted != NMX_XDP)
+		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "\"%s\" is the name of an interface, and the %s backend has none", name->port,
+		                 nmx_backend_name((enum nmx_backend)wanted));
+	*id = wanted != NMX_ANY ? (enum nmx_backend)wanted : name->backend;
+	return 0;
+}
+
+const struct nmx__backend *nmx__backend_choose(const struct nmx__name *name, const struct nmx_options *options, int *err,
+                                               struct nmx_report *why)
+{
+	const struct nmx__backend *backend;
+	enum nmx_backend id = NMX_ANY;
+
+	*err = choose_id(name, options, &id, why);
+	if (*err < 0)
+		return NULL;
+	backend = id == NMX_ANY ? &xdp_backend : find(id);
+	if (backend->ring_bytes)
+		return backend;
+	*err = nmx__fail(why, NMX_ERR_UNSUPPORTED_PLATFORM, 0, "\"%s\" cannot be opened here: %s", name->port, backend->missing);
+	return NULL;
+}

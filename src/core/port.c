@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* Life of ports and rings: open, check out, give back, close. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "base/fork.h"
+#include "base/poison.h"
+#include "base/report.h"
+#include "core/port.h"
+#include "core/ring.h"
+
+#define ALL_FLAGS (NMX_EXCLUSIVE | NMX_TX_ONLY | NMX_RX_ONLY | NMX_ZERO_COPY | NMX_CHAINS | NMX_BLOCKING)
+
+/* ---- open */
+
+/* Options of another version of the struct: what the caller does not know is zero, what we do not know must be. */
+static int read_options(struct nmx_options *out, const struct nmx_options *options, size_t size, struct nmx_report *why)
+{
+	const uint8_t *bytes = (const uint8_t *)options;
+
+	memset(out, 0, sizeof(*out));
+	if (!options)
+		return 0;
+	for (size_t i = sizeof(*out); i < size; i++)
+		if (bytes[i])
+			return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "an option is set that this library (%s) does not know", nmx_version());
+	memcpy(out, options, size < sizeof(*out) ? size : sizeof(*out));
+	if (out->flags & ~(uint32_t)ALL_FLAGS)
+		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "options.flags has unknown bits: %#x", out->flags & ~(uint32_t)ALL_FLAGS);
+	if ((out->flags & NMX_TX_ONLY) && (out->flags & NMX_RX_ONLY))
+		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "NMX_TX_ONLY and NMX_RX_ONLY exclude each other");
+	return 0;
+}
+
+/* What a name and the options both say must be the same. */
+static int merge_number(uint32_t *option, uint32_t name, const char *what, struct nmx_report *why)
+{
+	if (*option && name && *option != name)
+		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "%s: the name says %u, the options say %u", what, name, *option);
+	if (name)
+		*option = name;
+	return 0;
+}
+
+static int merge_name(struct nmx_options *options, struct nmx__name *name, struct nmx_report *why)
+{
+	int err;
+
+	if ((err = merge_number(&options->tx_rings, name->tx_rings, "transmit rings", why)) < 0 ||
+	    (err = merge_number(&options->rx_rings, name->rx_rings, "receive rings", why)) < 0 ||
+	    (err = merge_number(&options->tx_slots, name->tx_slots, "transmit slots", why)) < 0 ||
+	    (err = merge_number(&options->rx_slots, name->rx_slots, "receive slots", why)) < 0)
+		return err;
+	options->flags |= (name->flags & NMX__NAME_TX_ONLY ? NMX_TX_ONLY : 0u) | (name->flags & NMX__NAME_RX_ONLY ? NMX_RX_ONLY : 0u) |
+	                  (name->flags & NMX__NAME_EXCLUSIVE ? NMX_EXCLUSIVE : 0u);
+	if ((options->flags & NMX_TX_ONLY) && (options->flags & NMX_RX_ONLY))
+		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "\"%s\": the name and the options leave neither receive nor transmit rings",
+		                 name->port);
+	if (options->segment && *options->segment && *name->segment && strcmp(options->segment, name->segment) != 0)
+		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "the name says segment \"%s\", the options say \"%.32s\"", name->segment,
+		                 options->segment);
+	if (*name->segment)
+		options->segment = name->segment;
+	return 0;
+}
+
+/* A segment's name becomes a file name. */
+static int check_segment(const char *segment, struct nmx_report *why)
+{
+	if (!segment)
+		return 0;
+	if (strlen(segment) > NMX__SEGMENT_MAX || segment[strspn(segment, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")])
+		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "the segment's name \"%.40s\" is not made of at most %d letters, digits, _ and -",
+		                 segment, NMX__SEGMENT_MAX);
+	return 0;
+}
+
+static void free_port(struct nmx_port *port)
+{
+	for (int tx = 0; tx < 2; tx++) {
+		for (uint32_t i = 0; i < port->num_rings[tx]; i++)
+			free(port->rings[tx][i]);
+		free(port->rings[tx]);
+	}
+	nmx__fd_close(port->epoll_fd);
+	pthread_mutex_destroy(&port->lock);
+	free(port->held_free);
+	free(port->held_out);
+	free(port);
+}
+
+static int prepare_held(struct nmx_port *port)
+{
+	port->held_count = port->info.extra_bufs;
+	if (!port->held_count)
+		return 0;
+	port->held_free = calloc(port->held_count, sizeof(*port->held_free));
+	port->held_out = calloc(port->held_count, sizeof(*port->held_out));
+	if (!port->held_free || !port->held_out)
+		return NMX_ERR_NO_MEMORY;
+	for (uint32_t i = 0; i < port->held_count; i++)
+		port->held_free[i] = i;
+	return 0;
+}
+
+int nmx_open_sized(struct nmx_port **out, const char *text, const struct nmx_options *options, size_t options_size,
+                   struct nmx_report *why)
+{
+	struct nmx_port *port;
+	int err;
+
+	nmx__report_clear(why);
+	port = calloc(1, sizeof(*port));
+	if (!port)
+		return nmx__fail(why, NMX_ERR_NO_MEMORY, ENOMEM, "cannot open a port");
+	pthread_mutex_init(&port->lock, NULL);
+	port->refs = 1;
+	port->epoll_fd = -1;
+	port->fork_generation = nmx__fork_generation();
+	if ((err = nmx__name_parse(text, &port->name, why)) < 0 || (err = read_options(&port->options, options, options_size, why)) < 0 ||
+	    (err = merge_name(&port->options, &port->name, why)) < 0 || (err = check_segment(port->options.segment, why)) < 0)
+		goto fail;
+	port->backend = nmx__backend_choose(&port->name, &port->options, &err, why);
+	if (!port->backend)
+		goto fail;
+	port->info.backend = (uint32_t)port->backend->id;
+	port->info.numa_node = -1;
+	port->info.extra_bufs = port->options.extra_bufs;
+	memcpy(port->info.name, port->name.port, sizeof(port->info.name));
+	err = prepare_held(port);
+	if (err < 0) {
+		nmx__fail(why, err, ENOMEM, "cannot keep track of %u extra buffers", port->info.extra_bufs);
+		goto fail;
+	}
+	err = port->backend->open(port, why);
+	if (err < 0)
+		goto fail;
+	*out = port;
+	return 0;
+fail:
+	free_port(port);
+	return err;
+}
+
+struct nmx__ring *nmx__port_add_ring(struct nmx_port *port, bool is_tx, uint32_t index)
+{
+	struct nmx__ring **more = realloc(port->rings[is_tx], (index + 1) * sizeof(*more));
+	struct nmx__ring *ring;
+
+	if (!more)
+		return NULL;
+	port->rings[is_tx] = more;
+	ring = aligned_alloc(64, (port->backend->ring_bytes + 63) / 64 * 64);
+	if (!ring)
+		return NULL;
+	memset(ring, 0, port->backend->ring_bytes);
+	ring->port = port;
+	ring->index = index;
+	ring->is_tx = is_tx;
+	ring->epoll_fd = ring->tick_fd = -1;
+	port->rings[is_tx][index] = ring;
+	port->num_rings[is_tx] = index + 1;
+	return ring;
+}
+
+/* ---- close */
+
+static void unref(struct nmx_port *port)
+{
+	uint32_t left;
+
+	pthread_mutex_lock(&port->lock);
+	left = --port->refs;
+	pthread_mutex_unlock(&port->lock);
+	if (left)
+		return;
+	port->backend->close(port);
+	free_port(port);
+}
+
+void nmx_close(struct nmx_port *port)
+{
+	/* A child keeps the parent's structs until it ends: another thread of the parent may have held their locks. */
+	if (port && !nmx__forked(port->fork_generation))
+		unref(port);
+}
+
+/* ---- rings */
+
+static int check_out(struct nmx_port *port, bool is_tx, uint32_t index, struct nmx__ring **out)
+{
+	struct nmx__ring *ring;
+	int err = 0;
+
+	if (nmx__forked(port->fork_generation))
+		return NMX_ERR_FORKED;
+	pthread_mutex_lock(&port->lock);
+	if (index >= port->num_rings[is_tx])
+		err = NMX_ERR_INVALID_RING_INDEX;
+	else if (port->rings[is_tx][index]->checked_out)
+		err = NMX_ERR_BUSY;
+	else {
+		ring = *out = port->rings[is_tx][index];
+		ring->checked_out = true;
+		port->refs++;
+		if (port->epoll_fd >= 0 && !is_tx)
+			nmx__ring_join_epoll(ring, port->epoll_fd);
+	}
+	pthread_mutex_unlock(&port->lock);
+	return err;
+}
+
+int nmx_rx_ring(struct nmx_port *port, uint32_t index, struct nmx_rx **rx)
+{
+	struct nmx__ring *ring;
+	int err = check_out(port, false, index, &ring);
+
+	if (err == 0)
+		*rx = &ring->handle.rx;
+	return err;
+}
+
+int nmx_tx_ring(struct nmx_port *port, uint32_t index, struct nmx_tx **tx)
+{
+	struct nmx__ring *ring;
+	int err = check_out(port, true, index, &ring);
+
+	if (err == 0)
+		*tx = &ring->handle.tx;
+	return err;
+}
+
+static void give_back(struct nmx__ring *ring)
+{
+	struct nmx_port *port = ring->port;
+
+	port->backend->release(ring);
+	nmx__ring_close_fd(ring);
+	pthread_mutex_lock(&port->lock);
+	ring->checked_out = false;
+	pthread_mutex_unlock(&port->lock);
+	unref(port);
+}
+
+void nmx_rx_close(struct nmx_rx *rx)
+{
+	if (!rx || nmx__forked(nmx__ring_of_rx(rx)->port->fork_generation))
+		return;
+	rx->owner = 0;
+	rx->ring->head = rx->ring->cur; /* read, though not given back: not to be counted as unread */
+	give_back(nmx__ring_of_rx(rx));
+}
+
+void nmx_tx_close(struct nmx_tx *tx)
+{
+	if (!tx || nmx__forked(nmx__ring_of_tx(tx)->port->fork_generation))
+		return;
+	tx->owner = 0;
+	tx->reserved = 0;
+	nmx_tx_abandon(tx);
+	(void)!nmx_tx_sync(tx);
+	tx->owner = 0;
+	give_back(nmx__ring_of_tx(tx));
+}
+
+void nmx_rx_unbind(struct nmx_rx *rx) { rx->owner = 0; }
+void nmx_tx_unbind(struct nmx_tx *tx) { tx->owner = 0; }
+
+/* ---- spare buffers */
+
+uint32_t nmx_buf_get(struct nmx_port *port, struct nmx_buf *bufs, uint32_t n)
+{
+	uint32_t got = 0;
+
+	if (nmx__forked(port->fork_generation))
+		return 0;
+	pthread_mutex_lock(&port->lock);
+	while (got < n && port->held_count) {
+		uint32_t cell = port->held_free[--port->held_count], *home = &port->held[cell];
+		uint8_t *data = port->bufs + (size_t)*home * port->buf_stride;
+
+		port->held_out[cell] = true;
+		nmx__unpoison(data, port->buf_stride);
+		bufs[got++] = (struct nmx_buf){ .data = data, .region = port->info.region, .home = home };
+	}
+	pthread_mutex_unlock(&port->lock);
+	return got;
+}
+
+static bool is_handed_out(const struct nmx_port *port, const struct nmx_buf *buf)
+{
+	return buf->region == port->info.region && buf->home >= port->held && buf->home < port->held + port->info.extra_bufs &&
+	       port->held_out[buf->home - port->held];
+}
+
+void nmx_buf_put(struct nmx_port *port, struct nmx_buf *bufs, uint32_t n)
+{
+	if (nmx__forked(port->fork_generation))
+		return;
+	pthread_mutex_lock(&port->lock);
+	for (uint32_t i = 0; i < n; i++) {
+		if (!bufs[i].home)
+			continue; /* a variable that never held one */
+		if (!is_handed_out(port, &bufs[i])) {
+#ifdef NMX_CHECKED
+			nmx__trap(NULL, *bufs[i].home, "nmx_buf_put: not a buffer of this port, or given back twice", __FILE__, __LINE__);
+#endif
+			continue;
+		}
+		nmx__poison(port->bufs + (size_t)*bufs[i].home * port->buf_stride, port->buf_stride);
+		port->held_free[port->held_count++] = (uint32_t)(bufs[i].home - port->held);
+		port->held_out[bufs[i].home - port->held] = false;
+		bufs[i] = (struct nmx_buf){ 0 };
+	}
+	pthread_mutex_unlock(&port->lock);
+}
+
+/* ---- what a port is and has done */
+
+void nmx_port_info_sized(const struct nmx_port *port, struct nmx_info *info, size_t size)
+{
+	memset(info, 0, size);
+	memcpy(info, &port->info, size < sizeof(*info) ? size : sizeof(*info));
+}
+
+void nmx_port_stats_sized(const struct nmx_port *port, struct nmx_stats *stats, size_t size)
+{
+	struct nmx_stats all = { 0 };
+
+	if (!nmx__forked(port->fork_generation))
+		port->backend->stats((struct nmx_port *)port, &all);
+	memset(stats, 0, size);
+	memcpy(stats, &all, size < sizeof(all) ? size : sizeof(all));
+}
+
+int nmx_port_fd(struct nmx_port *port)
+{
+	int fd;
+
+	if (nmx__forked(port->fork_generation))
+		return -1;
+	pthread_mutex_lock(&port->lock);
+	if (port->epoll_fd < 0) {
+		port->epoll_fd = nmx__fd_track(epoll_create1(EPOLL_CLOEXEC));
+		for (uint32_t i = 0; i < port->num_rings[0] && port->epoll_fd >= 0; i++)
+			if (port->rings[0][i]->checked_out)
+				nmx__ring_join_epoll(port->rings[0][i], port->epoll_fd);
+	}
+	fd = port->epoll_fd;
+	pthread_mutex_unlock(&port->lock);
+	return fd;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * Ports inside the library, and what a backend is: one file that fills in one struct nmx__backend and has one row in
+ * the table of backends.c.
+ *
+ * A backend serves rings.  Core hands them out, keeps their owners apart, waits for them and takes them back; it never
+ * asks which backend it has.  Every operation on a ring is called by the thread that uses the ring, and may run beside
+ * those of other rings of the port.  open and close run alone.
+ */
+#ifndef NMX_CORE_PORT_H
+#define NMX_CORE_PORT_H
+
+#include <poll.h>
+#include <pthread.h>
+
+#include "core/name.h"
+
+#define NMX__WAIT_FDS 2 /* descriptors that a ring may sleep on */
+
+struct nmx__ring {
+	union { /* what the user holds; first, so that the one leads to the other */
+		struct nmx_rx rx;
+		struct nmx_tx tx;
+	} handle;
+	struct nmx_port *port;
+	uint32_t index;
+	bool is_tx;
+	bool checked_out; /* under port->lock */
+	bool fd_wanted;   /* its descriptor was asked for: a sync that finds nothing arms it */
+	bool fds_changed; /* set by the backend: poll_fds would say something new */
+	int epoll_fd;     /* that descriptor; -1: not asked for yet */
+	int tick_fd;      /* in it: at most a second passes unlooked at */
+	/* backends append their own */
+};
+
+struct nmx__backend {
+	enum nmx_backend id;
+	size_t ring_bytes; /* of its ring struct, which starts with struct nmx__ring; 0: the backend is not here ... */
+	const char *missing; /* ... because of this */
+
+	/* Opens port->name with port->options.  Sets port->info, makes the rings with nmx__port_add_ring(), fills in their
+	 * handles.  On failure everything it made but the rings is undone. */
+	int (*open)(struct nmx_port *port, struct nmx_report *why);
+	/* No ring is checked out any more. */
+	void (*close)(struct nmx_port *port);
+
+	/* As nmx_rx_sync() or nmx_tx_sync() says, but for arming. */
+	int (*sync)(struct nmx__ring *ring);
+	/* Before a sleep: announces it, and says whether there is news after all (1: then it is not announced), 0, or an
+	 * error.  For transmit rings news is room for so many slots. */
+	int (*arm)(struct nmx__ring *ring, uint32_t slots);
+	/* After the sleep. */
+	void (*disarm)(struct nmx__ring *ring);
+	/* Fills in what to poll for news; returns how many, 0 if only time can tell, or an error. */
+	int (*poll_fds)(struct nmx__ring *ring, struct pollfd fds[NMX__WAIT_FDS]);
+	/* A ring is given back by its user: frames and an open batch are no more. */
+	void (*release)(struct nmx__ring *ring);
+	/* Adds the counters of everybody who had this port. */
+	void (*stats)(struct nmx_port *port, struct nmx_stats *stats);
+};
+
+struct nmx_port {
+	const struct nmx__backend *backend;
+	struct nmx__name name;
+	struct nmx_options options;
+	struct nmx_info info;
+	uint32_t fork_generation;
+	pthread_mutex_t lock; /* of what follows */
+	uint32_t refs;        /* the user's, and one for each ring that is checked out */
+	int epoll_fd;         /* nmx_port_fd() */
+	struct nmx__ring **rings[2]; /* [0] receive: info.rx_rings of them, [1] transmit */
+	uint32_t num_rings[2];
+	uint32_t *held;       /* [info.extra_bufs]: homes of spare buffers, in the own file of a segment or on the heap */
+	uint32_t *held_free;  /* [held_count]: which of them are not handed out */
+	bool *held_out;       /* [info.extra_bufs]: handed out */
+	uint32_t held_count;
+	uint8_t *bufs;        /* buffer 0 of the region */
+	uint32_t buf_stride;
+	uint64_t forward_too_long; /* packets that nmx_forward() had to drop; atomic */
+	void *state;          /* the backend's */
+};
+
+/* Adds ring `index` of the port; NULL when there is no memory.  Freed by core. */
+struct nmx__ring *nmx__port_add_ring(struct nmx_port *port, bool is_tx, uint32_t index);
+
+extern const struct nmx__backend nmx__pipe_backend, nmx__loop_backend, nmx__null_backend, nmx__pcap_backend;
+
+/* The backend that the name and the options lead to, or NULL with the report filled in and *err set. */
+const struct nmx__backend *nmx__backend_choose(const struct nmx__name *name, const struct nmx_options *options, int *err,
+                                               struct nmx_report *why);
+
+#endif

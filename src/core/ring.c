@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* Sync, and waiting: by nmx_wait(), or by a descriptor in somebody else's loop. */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fork.h"
+#include "core/check.h"
+#include "core/ring.h"
+
+#define TICK_MS       1000 /* a hint can be lost, a peer can misbehave: nobody sleeps longer without a look */
+#define ARM_TRIES     64   /* arming that finds news that a sync then does not: only a hostile peer can repeat that */
+#define ENTRIES_LOCAL 16
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static int arm(struct nmx__ring *ring, uint32_t slots) { return ring->port->backend->arm(ring, slots); }
+static void disarm(struct nmx__ring *ring) { ring->port->backend->disarm(ring); }
+
+/* ---- descriptors for foreign loops */
+
+static void add_poll_fds(struct nmx__ring *ring)
+{
+	struct pollfd fds[NMX__WAIT_FDS];
+	int n = ring->port->backend->poll_fds(ring, fds);
+
+	for (int i = 0; i < n; i++) {
+		struct epoll_event event = { .events = (uint32_t)fds[i].events };
+
+		epoll_ctl(ring->epoll_fd, EPOLL_CTL_ADD, fds[i].fd, &event); /* EEXIST: was there already */
+	}
+	ring->fds_changed = false;
+}
+
+void nmx__ring_close_fd(struct nmx__ring *ring)
+{
+	nmx__fd_close(ring->tick_fd);
+	nmx__fd_close(ring->epoll_fd);
+	ring->tick_fd = ring->epoll_fd = -1;
+	ring->fd_wanted = false;
+}
+
+int nmx__ring_fd(struct nmx__ring *ring)
+{
+	struct itimerspec tick = { { TICK_MS / 1000, 0 }, { TICK_MS / 1000, 0 } };
+	struct epoll_event event = { .events = EPOLLIN };
+
+	if (nmx__forked(ring->port->fork_generation))
+		return -1;
+	if (ring->epoll_fd >= 0)
+		return ring->epoll_fd;
+	ring->epoll_fd = nmx__fd_track(epoll_create1(EPOLL_CLOEXEC));
+	ring->tick_fd = nmx__fd_track(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
+	if (ring->epoll_fd < 0 || ring->tick_fd < 0 || timerfd_settime(ring->tick_fd, 0, &tick, NULL) < 0 ||
+	    epoll_ctl(ring->epoll_fd, EPOLL_CTL_ADD, ring->tick_fd, &event) < 0) {
+		nmx__ring_close_fd(ring);
+		return -1;
+	}
+	ring->fd_wanted = true;
+	add_poll_fds(ring);
+	/* A loop that waits before its first sync must not miss what is there already. */
+	if (arm(ring, 1) != 0)
+		timerfd_settime(ring->tick_fd, 0, &(struct itimerspec){ { TICK_MS / 1000, 0 }, { 0, 1 } }, NULL);
+	return ring->epoll_fd;
+}
+
+void nmx__ring_join_epoll(struct nmx__ring *ring, int epoll_fd)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	int fd = nmx__ring_fd(ring);
+
+	if (fd >= 0)
+		epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event);
+}
+
+/* A sync found nothing: the next thing that comes must make the descriptor ready.  Returns what the ring has. */
+static int arm_fd(struct nmx__ring *ring)
+{
+	const struct nmx__backend *backend = ring->port->backend;
+	uint64_t ticks;
+	int n = 0;
+
+	if (read(ring->tick_fd, &ticks, sizeof(ticks)) < 0)
+		(void)0; /* not expired */
+	for (int tries = 0; tries < ARM_TRIES && n == 0; tries++) {
+		int news = arm(ring, 1);
+
+		if (ring->fds_changed)
+			add_poll_fds(ring);
+		if (news <= 0)
+			return news;
+		n = backend->sync(ring);
+	}
+	return n;
+}
+
+static inline int sync_ring(struct nmx__ring *ring)
+{
+	int n;
+
+	if (nmx__forked(ring->port->fork_generation))
+		return NMX_ERR_FORKED;
+	n = ring->port->backend->sync(ring);
+	return __builtin_expect(n == 0 && ring->fd_wanted, 0) ? arm_fd(ring) : n;
+}
+
+int nmx_rx_sync(struct nmx_rx *rx)
+{
+	NMX__CHECK_CALLER(rx);
+	return sync_ring(nmx__ring_of_rx(rx));
+}
+
+int nmx_tx_sync(struct nmx_tx *tx)
+{
+	NMX__CHECK_CALLER(tx);
+	return sync_ring(nmx__ring_of_tx(tx));
+}
+
+struct pollfd nmx_rx_pollfd(struct nmx_rx *rx)
+{
+	return (struct pollfd){ .fd = nmx__ring_fd(nmx__ring_of_rx(rx)), .events = POLLIN };
+}
+
+struct pollfd nmx_tx_pollfd(struct nmx_tx *tx)
+{
+	return (struct pollfd){ .fd = nmx__ring_fd(nmx__ring_of_tx(tx)), .events = POLLIN };
+}
+
+/* ---- nmx_wait */
+
+/* A ring of an entry, and how many slots are wanted of it. */
+static struct nmx__ring *ring_of(const struct nmx_wait_entry *entry, uint32_t *slots)
+{
+	struct nmx__ring *ring = entry->rx ? nmx__ring_of_rx(entry->rx) : nmx__ring_of_tx(entry->tx);
+	uint32_t most = entry->rx ? 1 : entry->tx->num_slots - 1;
+
+	*slots = entry->slots == 0 ? 1 : entry->slots == UINT32_MAX ? UINT32_MAX : entry->slots < most ? entry->slots : most;
+	return ring;
+}
+
+/* Frames that were received and not given back, or that still wait: a sync would do something, and a ring full of them
+ * would sleep for ever. */
+static bool holds_frames(const struct nmx_wait_entry *entry)
+{
+	return entry->rx && entry->rx->ring->head != entry->rx->ring->tail;
+}
+
+/* Announces the sleep to all; returns how many have news (then nothing stays announced), or an error. */
+static int arm_all(struct nmx_wait_entry *entries, uint32_t n)
+{
+	int ready = 0, err = 0;
+	uint32_t slots, armed = 0;
+
+	for (; armed < n && err == 0; armed++) {
+		struct nmx_wait_entry *entry = &entries[armed];
+		struct nmx__ring *ring = ring_of(entry, &slots);
+		int news = holds_frames(entry) ? 1 : arm(ring, slots);
+
+		entry->ready = news > 0;
+		ready += news > 0;
+		err = news < 0 ? news : 0;
+	}
+	if (ready || err)
+		for (uint32_t i = 0; i < armed; i++)
+			if (!entries[i].ready)
+				disarm(ring_of(&entries[i], &slots));
+	return err ? err : ready;
+}
+
+static int gather_fds(struct nmx_wait_entry *entries, uint32_t n, struct pollfd *fds)
+{
+	int count = 0;
+	uint32_t slots;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct nmx__ring *ring = ring_of(&entries[i], &slots);
+		int more = ring->port->backend->poll_fds(ring, fds + count);
+
+		if (more < 0)
+			return more;
+		count += more;
+	}
+	return count;
+}
+
+static int sleep_once(struct nmx_wait_entry *entries, uint32_t n, struct pollfd *fds, int64_t deadline)
+{
+	int64_t left = deadline < 0 ? TICK_MS : deadline - now_ms();
+	int count = gather_fds(entries, n, fds), woken;
+	uint32_t slots;
+
+	if (count < 0)
+		return count;
+	left = left < 0 ? 0 : left < TICK_MS ? left : TICK_MS;
+	woken = poll(fds, (nfds_t)count, (int)left) < 0 ? -errno : 0;
+	for (uint32_t i = 0; i < n; i++)
+		disarm(ring_of(&entries[i], &slots));
+	return woken == -ENOMEM ? NMX_ERR_NO_MEMORY : woken == -EINTR ? 1 : 0;
+}
+
+static int wait_with(struct nmx_wait_entry *entries, uint32_t n, struct pollfd *fds, int timeout_ms)
+{
+	int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+	int interrupted = 0;
+
+	for (;;) {
+		int ready = arm_all(entries, n);
+
+		if (ready != 0)
+			return ready;
+		if (interrupted || timeout_ms == 0 || (deadline >= 0 && now_ms() >= deadline)) {
+			uint32_t slots;
+
+			for (uint32_t i = 0; i < n; i++)
+				disarm(ring_of(&entries[i], &slots));
+			return 0;
+		}
+		interrupted = sleep_once(entries, n, fds, deadline);
+		if (interrupted < 0)
+			return interrupted;
+	}
+}
+
+int nmx_wait(struct nmx_wait_entry *entries, uint32_t n, int timeout_ms)
+{
+	struct pollfd local[ENTRIES_LOCAL * NMX__WAIT_FDS], *fds = local;
+	uint32_t slots;
+	int ready;
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (nmx__forked(ring_of(&entries[i], &slots)->port->fork_generation))
+			return NMX_ERR_FORKED;
+		entries[i].ready = false;
+	}
+	if (n > ENTRIES_LOCAL) {
+		fds = calloc(n, NMX__WAIT_FDS * sizeof(*fds));
+		if (!fds)
+			return NMX_ERR_NO_MEMORY;
+	}
+	ready = wait_with(entries, n, fds, timeout_ms);
+	if (fds != local)
+		free(fds);
+	return ready;
+}
+
+int nmx_rx_wait(struct nmx_rx *rx, int timeout_ms)
+{
+	struct nmx_wait_entry entry = { .rx = rx };
+
+	NMX__CHECK_CALLER(rx);
+	return nmx_wait(&entry, 1, timeout_ms);
+}
+
+int nmx_tx_wait(struct nmx_tx *tx, uint32_t slots, int timeout_ms)
+{
+	struct nmx_wait_entry entry = { .tx = tx, .slots = slots == UINT32_MAX ? UINT32_MAX - 1 : slots };
+
+	NMX__CHECK_CALLER(tx);
+	return nmx_wait(&entry, 1, timeout_ms);
+}
+
+int nmx_tx_drain(struct nmx_tx *tx, int timeout_ms)
+{
+	struct nmx_wait_entry entry = { .tx = tx, .slots = UINT32_MAX }; /* all of the way, not only of the ring */
+	int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+	int n = nmx_tx_sync(tx);
+
+	while (n >= 0) {
+		int64_t left = deadline < 0 ? -1 : deadline - now_ms();
+
+		n = nmx_wait(&entry, 1, left < 0 ? (deadline < 0 ? -1 : 0) : (int)left);
+		if (n > 0) {
+			n = nmx_tx_sync(tx);
+			if (n < 0)
+				return n;
+			n = arm(nmx__ring_of_tx(tx), UINT32_MAX);
+			if (n == 0)
+				disarm(nmx__ring_of_tx(tx));
+			if (n != 0)
+				return n < 0 ? n : 0;
+		} else if (n == 0 && deadline >= 0 && now_ms() >= deadline)
+			return NMX_ERR_TIMED_OUT;
+	}
+	return n;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* Which buffers are free.  A clear bit wins over any mention of the buffer in a member's file, so: note, then mark as
+ * used; and mark as free, then forget. */
+#include <stdlib.h>
+
+#include "base/report.h"
+#include "shm/segment.h"
+
+static uint32_t num_words(const struct nmx__segment *seg) { return (seg->num_bufs + 63) / 64; }
+
+/* Free buffers among the 64 of a word. */
+static uint64_t free_bits(const struct nmx__segment *seg, uint32_t word)
+{
+	uint64_t bits = ~atomic_load_explicit(&seg->used[word], memory_order_relaxed);
+
+	if (word == 0)
+		bits &= ~0ull << NMX__FIRST_BUF;
+	if (word == num_words(seg) - 1 && seg->num_bufs % 64)
+		bits &= (1ull << seg->num_bufs % 64) - 1;
+	return bits;
+}
+
+static int reserve_run(struct nmx__segment *seg, uint32_t first, uint32_t count)
+{
+	size_t from = (size_t)(seg->bufs - seg->map) + (size_t)first * seg->buf_stride;
+
+	return nmx__seg_reserve(seg, from, (size_t)count * seg->buf_stride);
+}
+
+/* Neighbours in one go: the calls cost more than the pages. */
+static int reserve_all(struct nmx__segment *seg, uint32_t n, uint32_t *(*cell)(void *arg, uint32_t i), void *arg)
+{
+	uint32_t first = 0, count = 0;
+	int err = 0;
+
+	for (uint32_t i = 0; i < n && err == 0; i++) {
+		uint32_t index = *cell(arg, i);
+
+		if (count && index == first + count) {
+			count++;
+			continue;
+		}
+		if (count)
+			err = reserve_run(seg, first, count);
+		first = index;
+		count = 1;
+	}
+	return err ? err : count ? reserve_run(seg, first, count) : 0;
+}
+
+static void give_back(struct nmx__segment *seg, uint32_t n, uint32_t *(*cell)(void *arg, uint32_t i), void *arg)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t index = *cell(arg, i);
+
+		atomic_fetch_and(&seg->used[index / 64], ~(1ull << index % 64));
+		*(volatile uint32_t *)cell(arg, i) = 0;
+	}
+}
+
+static uint32_t claim(struct nmx__segment *seg, uint32_t n, uint32_t *(*cell)(void *arg, uint32_t i), void *arg)
+{
+	uint32_t got = 0;
+
+	for (uint32_t word = 0; word < num_words(seg) && got < n; word++)
+		for (uint64_t bits = free_bits(seg, word); bits && got < n; bits &= bits - 1) {
+			*(volatile uint32_t *)cell(arg, got++) = word * 64 + (uint32_t)__builtin_ctzll(bits);
+			atomic_fetch_or(&seg->used[word], bits & -bits);
+		}
+	return got;
+}
+
+int nmx__bufs_claim(struct nmx__segment *seg, uint32_t n, uint32_t *(*cell)(void *arg, uint32_t i), void *arg,
+                    struct nmx_report *why)
+{
+	uint32_t got = claim(seg, n, cell, arg);
+	int err = 0;
+
+	if (got < n) {
+		give_back(seg, got, cell, arg);
+		return nmx__fail(why, NMX_ERR_NO_MEMORY, 0,
+		                 "%u buffers are needed, and %u of the %u in the segment \"%s/%s\" are free; ask for fewer slots, or make "
+		                 "it larger when it is next made (segment_bufs), or use another (@segment=)",
+		                 n, got, seg->num_bufs - NMX__FIRST_BUF, seg->dir.path, seg->name);
+	}
+	err = reserve_all(seg, n, cell, arg);
+	if (err == 0)
+		return 0;
+	give_back(seg, n, cell, arg);
+	return nmx__fail(why, NMX_ERR_NO_MEMORY, err, "no room in \"%s\" for %u buffers of %u bytes (df -h %s)", seg->dir.path, n,
+	                 seg->buf_stride, seg->dir.path);
+}
+
+uint64_t *nmx__bufs_set(const struct nmx__segment *seg) { return calloc(num_words(seg), sizeof(uint64_t)); }
+
+void nmx__bufs_free_set(struct nmx__segment *seg, const uint64_t *set)
+{
+	for (uint32_t word = 0; word < num_words(seg); word++)
+		if (set[word])
+			atomic_fetch_and(&seg->used[word], ~set[word]);
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * What processes share: the files of a namespace directory, to the byte.  docs/segment-protocol.md is the protocol.
+ *
+ *   NAME            the segment: every member maps it and may write all of it, so nothing read from it is trusted
+ *     header          one page; geometry is all that is ever read from it, and is checked against the file's size
+ *     members         which ids are taken
+ *     records         one per pipe: its name, its two ends, where its queues are
+ *     used            a bitmap: set = the buffer is owned by somebody ("free bit" of the protocol, inverted, so that
+ *                     a new file is all free)
+ *     control         the queues, found through their records
+ *     buffers         num_bufs of buf_stride bytes
+ *   NAME.mID        a member's own file: only that process writes it, others read it with pread
+ *   NAME.bREC.Q.S   a doorbell: a FIFO for the sleeping side S (r or t) of queue Q of record REC
+ *
+ * Sizes are in bytes unless named otherwise.  Little endian, as all platforms of nmx are.
+ */
+#ifndef NMX_SHM_LAYOUT_H
+#define NMX_SHM_LAYOUT_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include <nmx/nmx.h>
+
+#define NMX__SEG_MAGIC    0x746e656d6765736eull /* "nsegment" */
+#define NMX__OWN_MAGIC    0x7265626d656d786eull /* "nxmember" */
+#define NMX__SHM_VERSION  1u
+#define NMX__PAGE         4096u
+#define NMX__MAX_MEMBERS  1024u
+#define NMX__MAX_RECORDS  4096u
+#define NMX__MAX_EXTENTS  2048u /* ports that one process has open in one segment, about */
+#define NMX__MAX_RINGS    64u   /* of a port, each way */
+#define NMX__MIN_SLOTS    2u
+#define NMX__MAX_SLOTS    32768u
+#define NMX__FIRST_BUF    2u    /* 0 and 1 are reserved, as in netmap */
+#define NMX__MAX_BUFS     (1u << 24)
+#define NMX__BUF_LEN      2048u /* bytes of a buffer that packets may use */
+#define NMX__NUM_COUNTERS 16u
+
+struct nmx__seg_header {
+	_Atomic uint64_t magic;
+	uint32_t version;
+	uint32_t num_bufs;
+	uint32_t buf_stride;
+	uint32_t reserved;
+	uint64_t id;                 /* random: tells one incarnation of a name from the next */
+	_Atomic uint32_t lock_owner; /* member id + 1 of who is inside the segment lock; 0: nobody */
+	_Atomic uint32_t last_gen;   /* of members, records and attachments */
+	_Atomic uint32_t num_records; /* that were ever in use: no need to look further */
+};
+
+struct nmx__seg_member {
+	_Atomic uint32_t gen; /* 0: free */
+	_Atomic int32_t pid;  /* a hint */
+};
+
+/* Who has an end of a pipe: member id in the upper half, the generation of this attachment (each has its own) in
+ * the lower; 0: nobody. */
+typedef uint64_t nmx__end_t;
+static inline nmx__end_t nmx__end_make(uint32_t member, uint32_t gen) { return (uint64_t)member << 32 | gen; }
+static inline uint32_t nmx__end_member(nmx__end_t end) { return (uint32_t)(end >> 32); }
+static inline uint32_t nmx__end_gen(nmx__end_t end) { return (uint32_t)end; }
+
+struct nmx__counters {
+	_Atomic uint64_t at[NMX__NUM_COUNTERS]; /* in the order of struct nmx_stats */
+};
+
+/* Totals of the users of an end that are gone.  Adding is repeatable: the sums are written to the copy that is not
+ * in use, then one store of `word` switches over and names the member that was added. */
+struct nmx__totals {
+	_Atomic uint64_t word; /* generation of the attachment added last << 1 | copy in use */
+	struct nmx__counters copy[2];
+};
+
+struct nmx__record {
+	_Atomic uint32_t live; /* generation of this record; 0: free */
+	uint32_t control_page; /* of the control area */
+	uint32_t control_pages;
+	uint16_t rings[2];     /* that each end sends on */
+	uint32_t slots[2];     /* of those rings, and of the other end's receive rings */
+	uint32_t reserved[2];
+	_Atomic nmx__end_t end[2]; /* [0] is x{1, [1] is x}1 */
+	char name[64];             /* "x{1" */
+	struct nmx__totals totals[2];
+	uint8_t pad[1024 - 112 - 2 * sizeof(struct nmx__totals)];
+};
+
+/* An entry always holds a buffer: `full` for entries in [head, tail) of the queue, `empty` for the others. */
+struct nmx__entry {
+	_Atomic uint64_t full;  /* as the first 8 bytes of a netmap_slot; written by the sender only */
+	_Atomic uint32_t empty; /* written by the receiver only */
+	uint32_t reserved;
+};
+
+/* The indices run freely; capacity is a power of two.  One pair of cache lines for each writer: processors fetch
+ * lines in pairs. */
+struct nmx__queue {
+	_Atomic uint32_t tail; /* written by the sender */
+	uint8_t pad0[124];
+	_Atomic uint32_t head; /* written by the receiver */
+	uint8_t pad1[124];
+	_Atomic uint32_t rx_sleep; /* odd: the receiver sleeps */
+	_Atomic uint32_t tx_sleep; /* odd: the sender waits for room */
+	uint8_t pad2[120];
+	struct nmx__entry entry[];
+};
+
+static inline uint32_t nmx__round_up(uint64_t value, uint32_t unit) { return (uint32_t)((value + unit - 1) / unit * unit); }
+
+/* Entries of the queue under rings of so many slots: the power of two that holds a full ring. */
+static inline uint32_t nmx__queue_capacity(uint32_t slots)
+{
+	uint32_t capacity = 1;
+
+	while (capacity < slots - 1)
+		capacity *= 2;
+	return capacity;
+}
+
+static inline uint32_t nmx__queue_bytes(uint32_t slots)
+{
+	return nmx__round_up(sizeof(struct nmx__queue) + (uint64_t)nmx__queue_capacity(slots) * sizeof(struct nmx__entry), 128);
+}
+
+/* ---- a member's own file: a header, then extents of whole pages */
+
+enum nmx__extent_kind {
+	NMX__EXTENT_PORT = 1,    /* the rings and spare buffers of a port */
+	NMX__EXTENT_STAGING = 2, /* buffers on their way into a new record's queues; void once that record is live */
+};
+
+struct nmx__own_header {
+	_Atomic uint64_t magic;
+	uint32_t version;
+	uint32_t member, gen;
+	int32_t pid;
+	uint64_t segment_id;
+	char program[16];
+	uint8_t pad[64 - 48];
+	_Atomic uint64_t extent[NMX__MAX_EXTENTS]; /* first page << 32 | pages; 0: free */
+};
+
+/* At the start of an extent. */
+struct nmx__own_extent {
+	uint32_t kind;
+	uint32_t record, record_gen, end; /* what it belongs to */
+	uint32_t attach_gen;              /* PORT: as in the record's end */
+	uint32_t num_rings;               /* PORT: transmit rings first, then receive rings */
+	uint32_t num_tx;
+	uint32_t num_held, held_ofs;      /* a table of buffer indices outside of rings: spares, or what is staged */
+	uint32_t ring_ofs[2 * NMX__MAX_RINGS]; /* of struct nmx__own_ring */
+};
+
+struct nmx__own_ring {
+	struct nmx__counters counters;
+	/* A sync in flight: committed index << 32 | first slot << 16 | slots (at least 1); 0: none.  When the queue's
+	 * index has reached the committed index, `pending` is what the ring's slots hold; before that, the slots are. */
+	_Atomic uint64_t txn;
+	uint32_t transit;    /* buffer about to be overwritten by an exchange; 0: none */
+	uint32_t queue;      /* its number among those of the record */
+	uint32_t num_slots;
+	uint32_t pending_ofs; /* from this struct: uint64_t[num_slots], indexed by slot */
+	uint32_t ring_ofs;    /* from this struct: struct netmap_ring */
+	uint8_t is_tx;
+};
+
+static inline uint64_t nmx__txn_make(uint32_t committed, uint32_t first, uint32_t slots)
+{
+	return (uint64_t)committed << 32 | first << 16 | slots;
+}
+static inline uint32_t nmx__txn_committed(uint64_t txn) { return (uint32_t)(txn >> 32); }
+static inline uint32_t nmx__txn_first(uint64_t txn) { return (uint32_t)txn >> 16; }
+static inline uint32_t nmx__txn_slots(uint64_t txn) { return (uint32_t)txn & 0xffff; }
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the layout is little endian");
+_Static_assert(sizeof(struct nmx__entry) == 16, "an entry is 16 bytes");
+_Static_assert(sizeof(struct nmx__queue) == 384, "queue layout");
+_Static_assert(sizeof(struct nmx__record) == 1024, "record layout");
+_Static_assert(offsetof(struct nmx__own_header, extent) == 64, "own file layout");
+_Static_assert(sizeof(struct nmx_stats) <= NMX__NUM_COUNTERS * sizeof(uint64_t), "every counter has a place");
+_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics must not take locks");
+
+#endif

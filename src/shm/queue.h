@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * A ring of this process on one side of a descriptor queue: moving batches across.  docs/segment-protocol.md, 1 to 5
+ * and 20, 21.  Every packet of a pipe passes through here, so: no calls, no locks, one pass over the batch before the
+ * commit and one after it.
+ */
+#ifndef NMX_SHM_QUEUE_H
+#define NMX_SHM_QUEUE_H
+
+#include "shm/bell.h"
+
+struct nmx__qend {
+	struct nmx__queue *queue;
+	struct netmap_ring *ring;    /* in the own file, like the next two */
+	struct nmx__own_ring *own;
+	uint64_t *pending;           /* [slot]: what it will hold after the commit, as a slot's first 8 bytes */
+	uint8_t *bufs;
+	uint32_t buf_stride, num_bufs;
+	uint32_t num_slots, capacity; /* capacity of the queue */
+	uint32_t max_len, max_frags;
+	bool chains;                 /* receive: packets of several slots are shown */
+	uint32_t index;              /* our index of the queue: tail for a sender, head for a receiver */
+	uint32_t peer;               /* the other one, when last looked at */
+	uint32_t hwcur;              /* transmit: first slot not handed over; receive: first slot not given back */
+	uint32_t tail;               /* as we wrote it into the ring: what is there may have been overwritten */
+	struct nmx__bell bell, peer_bell; /* ours, to sleep on; theirs, to ring */
+};
+
+/* Bytes that a ring needs in an own file, and where its parts are in them. */
+size_t nmx__qring_bytes(uint32_t slots);
+void nmx__qring_init(struct nmx__own_ring *own, uint32_t slots, bool is_tx);
+
+/* Ties both together.  queue, bufs and what follows from options are set by the caller before. */
+void nmx__qend_init(struct nmx__qend *end, struct nmx__own_ring *own, struct nmx__queue *queue);
+
+/* Hands [hwcur, head) of a transmit ring over, and brings tail up to date.  0, or NMX_ERR_RESET, NMX_ERR_CORRUPT; on an
+ * error nothing was handed over. */
+NMX_MUST_CHECK int nmx__queue_send(struct nmx__qend *end);
+
+/* Gives [hwcur, cur) of a receive ring back and brings in what there is and fits.  Errors as above. */
+NMX_MUST_CHECK int nmx__queue_receive(struct nmx__qend *end);
+
+/* News for a receiver: the queue holds packets.  For a sender: that many slots of the ring could be free.  Reads the
+ * other side's index with seq_cst, for use between nmx__sleep_begin() and the sleep. */
+bool nmx__queue_has_packets(struct nmx__qend *end);
+bool nmx__queue_has_room(struct nmx__qend *end, uint32_t slots);
+
+/* Free slots of a transmit ring as of the last send; slots waiting in a receive ring. */
+static inline uint32_t nmx__qend_space(const struct nmx__qend *end)
+{
+	return nmx__distance(end->ring->cur, end->tail, end->num_slots);
+}
+
+/* Adds to one of the ring's counters (a field of struct nmx_stats).  This thread is the only writer. */
+static inline void nmx__count(struct nmx__own_ring *own, size_t field, uint64_t n)
+{
+	_Atomic uint64_t *counter = &own->counters.at[field / sizeof(uint64_t)];
+
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+}
+#define NMX__COUNT(own, field, n) nmx__count(own, offsetof(struct nmx_stats, field), n)
+
+#endif

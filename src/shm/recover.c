@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* What a dead member held, and giving it back.  Only the dead one's own file is read, and the index of the one queue
+ * that each of its rings was syncing: no living member has to stand still.  Every step can be repeated, for the
+ * cleaner may die too. */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/report.h"
+#include "shm/bell.h"
+
+#define MAX_EXTENT_BYTES (1u << 30)
+
+/* A structure of `bytes` at `offset`, or NULL when it would not be inside. */
+static const void *inside(const uint8_t *file, size_t size, uint64_t offset, uint64_t bytes)
+{
+	return offset % 4 == 0 && offset <= size && bytes <= size - offset ? file + offset : NULL;
+}
+
+/* Has the sync in flight published its index?  Then the ring owns what it had noted as pending. */
+static bool has_committed(const struct nmx__segment *seg, const struct nmx__own_extent *extent, const struct nmx__own_ring *ring,
+                          uint64_t txn)
+{
+	struct nmx__record_geometry g;
+	const struct nmx__queue *q;
+
+	if (extent->record >= NMX__MAX_RECORDS || !nmx__record_read(seg, &seg->records[extent->record], &g))
+		return false;
+	for (uint32_t end = 0; end < 2; end++)
+		for (uint32_t i = 0; i < g.rings[end]; i++) {
+			q = nmx__record_queue(seg, &seg->records[extent->record], &g, end, i);
+			if (nmx__record_queue_number(&g, end, i) == ring->queue)
+				return (int32_t)(atomic_load(ring->is_tx ? &q->tail : &q->head) - nmx__txn_committed(txn)) >= 0;
+		}
+	return false;
+}
+
+static void collect_ring(const struct nmx__segment *seg, const struct nmx__own_extent *extent, const uint8_t *start, size_t size,
+                         uint64_t *set, uint64_t counters[NMX__NUM_COUNTERS])
+{
+	const struct nmx__own_ring *own = inside(start, size, 0, sizeof(*own));
+	if (!own || own->num_slots < NMX__MIN_SLOTS || own->num_slots > NMX__MAX_SLOTS)
+		return;
+	uint32_t n = own->num_slots;
+	const uint64_t *pending = inside(start, size, own->pending_ofs, n * sizeof(uint64_t));
+	const struct netmap_ring *ring = inside(start, size, own->ring_ofs, sizeof(*ring) + n * sizeof(struct netmap_slot));
+	if (!pending || !ring)
+		return;
+	uint64_t txn = atomic_load_explicit(&own->txn, memory_order_relaxed);
+	bool committed = txn && has_committed(seg, extent, own, txn);
+
+	for (uint32_t i = 0; i < n; i++) {
+		bool in_txn = committed && (i + n - nmx__txn_first(txn) % n) % n < nmx__txn_slots(txn);
+
+		nmx__bufs_set_add(seg, set, in_txn ? (uint32_t)pending[i] : ring->slot[i].buf_idx);
+	}
+	nmx__bufs_set_add(seg, set, own->transit);
+	for (unsigned i = 0; i < NMX__NUM_COUNTERS; i++)
+		counters[i] += atomic_load_explicit(&own->counters.at[i], memory_order_relaxed);
+	if (!own->is_tx && ring->head < n && ring->tail < n)
+		counters[offsetof(struct nmx_stats, drop_unread) / sizeof(uint64_t)] += nmx__distance(ring->head, ring->tail, n);
+}
+
+/* Staged buffers belong to the record's queues once it is live. */
+static bool is_void(const struct nmx__segment *seg, const struct nmx__own_extent *extent)
+{
+	if (extent->kind == NMX__EXTENT_PORT)
+		return false;
+	return extent->kind != NMX__EXTENT_STAGING || extent->record >= NMX__MAX_RECORDS ||
+	       (extent->record_gen && atomic_load(&seg->records[extent->record].live) == extent->record_gen);
+}
+
+void nmx__extent_collect(const struct nmx__segment *seg, const uint8_t *file, size_t bytes, uint64_t *set,
+                         uint64_t counters[NMX__NUM_COUNTERS])
+{
+	const struct nmx__own_extent *extent = inside(file, bytes, 0, sizeof(*extent));
+	const uint32_t *held;
+
+	if (!extent || is_void(seg, extent))
+		return;
+	held = inside(file, bytes, extent->held_ofs, (uint64_t)extent->num_held * sizeof(uint32_t));
+	for (uint32_t i = 0; held && i < extent->num_held; i++)
+		nmx__bufs_set_add(seg, set, held[i]);
+	for (uint32_t i = 0; extent->kind == NMX__EXTENT_PORT && i < extent->num_rings && i < 2 * NMX__MAX_RINGS; i++)
+		if (extent->ring_ofs[i] % 128 == 0 && extent->ring_ofs[i] < bytes)
+			collect_ring(seg, extent, file + extent->ring_ofs[i], bytes - extent->ring_ofs[i], set, counters);
+}
+
+/* ---- the dead one's file */
+
+static bool read_all(int fd, void *out, size_t bytes, uint64_t offset)
+{
+	return pread(fd, out, bytes, (off_t)offset) == (ssize_t)bytes;
+}
+
+/* Gives one extent's buffers to the set, and its counters to the totals of its end. */
+static int recover_extent(struct nmx__segment *seg, int fd, uint32_t id, uint64_t where, uint64_t *set)
+{
+	size_t bytes = (size_t)(uint32_t)where * NMX__PAGE;
+	uint64_t counters[NMX__NUM_COUNTERS] = { 0 };
+	uint8_t *file;
+
+	if (bytes == 0 || bytes > MAX_EXTENT_BYTES)
+		return 0;
+	file = aligned_alloc(128, bytes);
+	if (!file)
+		return NMX_ERR_NO_MEMORY;
+	if (read_all(fd, file, bytes, (where >> 32) * NMX__PAGE)) {
+		const struct nmx__own_extent *extent = (const struct nmx__own_extent *)file;
+
+		nmx__extent_collect(seg, file, bytes, set, counters);
+		if (extent->kind == NMX__EXTENT_PORT && extent->record < NMX__MAX_RECORDS && extent->end < 2) {
+			struct nmx__record *record = &seg->records[extent->record];
+
+			if (atomic_load(&record->end[extent->end]) == nmx__end_make(id, extent->attach_gen))
+				nmx__totals_add(&record->totals[extent->end], extent->attach_gen, counters);
+		}
+	}
+	free(file);
+	return 0;
+}
+
+static int recover_file(struct nmx__segment *seg, int fd, uint32_t id)
+{
+	struct nmx__own_header *header = malloc(sizeof(*header));
+	uint64_t *set = nmx__bufs_set(seg);
+	int err = header && set ? 0 : NMX_ERR_NO_MEMORY;
+
+	if (err == 0 && read_all(fd, header, sizeof(*header), 0) && atomic_load(&header->magic) == NMX__OWN_MAGIC &&
+	    header->version == NMX__SHM_VERSION && header->segment_id == seg->id) {
+		for (uint32_t i = 0; i < NMX__MAX_EXTENTS && err == 0; i++)
+			if (atomic_load(&header->extent[i]))
+				err = recover_extent(seg, fd, id, atomic_load(&header->extent[i]), set);
+		if (err == 0)
+			nmx__bufs_free_set(seg, set);
+	}
+	free(header);
+	free(set);
+	return err;
+}
+
+static void release_ends(struct nmx__segment *seg, uint32_t id)
+{
+	uint32_t n = atomic_load(&seg->header->num_records);
+
+	for (uint32_t i = 0; i < n && i < NMX__MAX_RECORDS; i++)
+		for (uint32_t end = 0; end < 2; end++) {
+			nmx__end_t who = atomic_load(&seg->records[i].end[end]);
+
+			if (atomic_load(&seg->records[i].live) && who && nmx__end_member(who) == id) {
+				nmx__record_release(seg, &seg->records[i], end);
+				nmx__record_wake(seg, &seg->records[i]);
+			}
+		}
+}
+
+int nmx__recover_member(struct nmx__segment *seg, uint32_t id, struct nmx_report *why)
+{
+	char file[NMX__FILE_NAME_MAX];
+	int fd, err = 0;
+
+	if (atomic_load(&seg->members[id].gen) == 0)
+		return 0;
+	nmx__seg_file(seg, file, "m%u", id);
+	fd = nmx__member_open(seg, id);
+	if (fd < 0 && errno != ENOENT)
+		return nmx__fail(why, NMX_ERR_IO, errno, "cannot read \"%s/%s\" of a dead member", seg->dir.path, file);
+	if (fd >= 0) {
+		err = recover_file(seg, fd, id);
+		close(fd);
+	}
+	if (err < 0)
+		return nmx__fail(why, err, ENOMEM, "cannot recover what a dead member left");
+	release_ends(seg, id);
+	atomic_store(&seg->members[id].gen, 0);
+	unlinkat(seg->dir.fd, file, 0);
+	return 0;
+}
+
+int nmx__recover_dead(struct nmx__segment *seg, struct nmx_report *why)
+{
+	int err = 0;
+
+	for (uint32_t id = 0; id < NMX__MAX_MEMBERS && err == 0; id++)
+		if (atomic_load_explicit(&seg->members[id].gen, memory_order_relaxed) && !nmx__member_alive(seg, id))
+			err = nmx__recover_member(seg, id, why);
+	if (err == 0)
+		nmx__record_sweep(seg);
+	return err;
+}

@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fork.h"
+#include "base/poison.h"
+#include "base/region.h"
+#include "base/report.h"
+#include "shm/lock.h"
+#include "shm/segment.h"
+
+#define DEFAULT_BUFS  262144u
+#define MIN_BUFS      64u
+#define LOCK_WAIT_MS  3000
+#define ATTACH_TRIES  16 /* a segment that is removed while we open it is made again */
+
+/* Where everything is follows from two numbers, so that nothing else has to be read from the file. */
+struct geometry {
+	uint32_t num_bufs, buf_stride, control_pages;
+	size_t members, records, used, control, bufs, bytes;
+};
+
+static struct geometry geometry_of(uint32_t num_bufs, uint32_t buf_stride)
+{
+	struct geometry g = { .num_bufs = num_bufs, .buf_stride = buf_stride };
+
+	/* A ring of n slots has 2 buffers a slot and a queue entry of 16 bytes; tiny rings have a page each. */
+	g.control_pages = num_bufs / 32 + 64;
+	g.members = NMX__PAGE;
+	g.records = g.members + nmx__round_up(NMX__MAX_MEMBERS * sizeof(struct nmx__seg_member), NMX__PAGE);
+	g.used = g.records + nmx__round_up(NMX__MAX_RECORDS * sizeof(struct nmx__record), NMX__PAGE);
+	g.control = g.used + nmx__round_up(((uint64_t)num_bufs + 63) / 64 * 8, NMX__PAGE);
+	g.bufs = g.control + (size_t)g.control_pages * NMX__PAGE;
+	g.bytes = g.bufs + ((size_t)num_bufs * buf_stride + NMX__PAGE - 1) / NMX__PAGE * NMX__PAGE;
+	return g;
+}
+
+static bool geometry_is_valid(uint32_t num_bufs, uint32_t buf_stride)
+{
+	return num_bufs >= MIN_BUFS && num_bufs <= NMX__MAX_BUFS && buf_stride >= NMX__BUF_LEN && buf_stride <= 65536 &&
+	       buf_stride % 64 == 0;
+}
+
+void nmx__seg_file(const struct nmx__segment *seg, char *out, const char *format, ...)
+{
+	int used = snprintf(out, NMX__FILE_NAME_MAX, "%s.", seg->name);
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(out + used, NMX__FILE_NAME_MAX - (size_t)used, format, args);
+	va_end(args);
+}
+
+uint32_t nmx__seg_next_gen(struct nmx__segment *seg)
+{
+	uint32_t gen = atomic_fetch_add_explicit(&seg->header->last_gen, 1, memory_order_relaxed) + 1;
+
+	return gen ? gen : nmx__seg_next_gen(seg);
+}
+
+bool nmx__seg_is_linked(const struct nmx__segment *seg)
+{
+	struct stat st;
+
+	return fstatat(seg->dir.fd, seg->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == seg->ino && st.st_dev == seg->dev;
+}
+
+/* ---- the lock */
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static void nap(void) { nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL); }
+
+static int take_file_lock(struct nmx__segment *seg, struct nmx_report *why)
+{
+	int64_t deadline = now_ms() + LOCK_WAIT_MS;
+	char holder[96] = "another process";
+
+	while (nmx__lock_try(seg->fd, NMX__LOCK_SEGMENT) < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			return nmx__fail(why, NMX_ERR_IO, errno, "cannot lock the segment \"%s/%s\"", seg->dir.path, seg->name);
+		if (now_ms() > deadline) {
+			uint32_t owner = seg->header ? atomic_load(&seg->header->lock_owner) : 0;
+
+			if (owner - 1 < NMX__MAX_MEMBERS)
+				nmx__member_describe(seg, owner - 1, holder, sizeof(holder));
+			return nmx__fail(why, NMX_ERR_BUSY, 0,
+			                 "the segment \"%s/%s\" has been locked for %d seconds by %s; is it stopped? continue or kill it",
+			                 seg->dir.path, seg->name, LOCK_WAIT_MS / 1000, holder);
+		}
+		nap();
+	}
+	return 0;
+}
+
+/* A process that dies loses its locks one after the other, perhaps this one before its life lock.  Its notes must not
+ * be read as a living member's: wait until it is seen dead, then finish what it did. */
+static int finish_for_the_dead(struct nmx__segment *seg, struct nmx_report *why)
+{
+	uint32_t owner = atomic_load(&seg->header->lock_owner);
+	int64_t deadline = now_ms() + LOCK_WAIT_MS;
+	char holder[96];
+
+	if (owner == 0 || owner - 1 >= NMX__MAX_MEMBERS || (seg->own && owner - 1 == seg->member))
+		return 0;
+	while (nmx__member_alive(seg, owner - 1)) {
+		if (now_ms() > deadline) {
+			nmx__member_describe(seg, owner - 1, holder, sizeof(holder));
+			return nmx__fail(why, NMX_ERR_BUSY, 0, "%s lost the lock of the segment \"%s/%s\" and still lives", holder,
+			                 seg->dir.path, seg->name);
+		}
+		nap();
+	}
+	return nmx__recover_member(seg, owner - 1, why);
+}
+
+int nmx__seg_lock(struct nmx__segment *seg, struct nmx_report *why)
+{
+	int err;
+
+	pthread_mutex_lock(&seg->mutex);
+	err = take_file_lock(seg, why);
+	if (err < 0)
+		goto unlock_mutex;
+	err = finish_for_the_dead(seg, why);
+	if (err < 0)
+		goto unlock_file;
+	atomic_store(&seg->header->lock_owner, seg->own ? seg->member + 1 : 0);
+	return 0;
+
+unlock_file:
+	nmx__lock_release(seg->fd, NMX__LOCK_SEGMENT);
+unlock_mutex:
+	pthread_mutex_unlock(&seg->mutex);
+	return err;
+}
+
+void nmx__seg_unlock(struct nmx__segment *seg)
+{
+	atomic_store(&seg->header->lock_owner, 0);
+	nmx__lock_release(seg->fd, NMX__LOCK_SEGMENT);
+	pthread_mutex_unlock(&seg->mutex);
+}
+
+/* ---- the file */
+
+static int not_a_segment(const struct nmx__segment *seg, struct nmx_report *why)
+{
+	return nmx__fail(why, NMX_ERR_CORRUPT, 0,
+	                 "\"%s/%s\" is not a segment of nmx, and is left alone; remove it, or name another with @segment=",
+	                 seg->dir.path, seg->name);
+}
+
+static int no_room(const struct nmx__segment *seg, int sys_errno, struct nmx_report *why)
+{
+	if (sys_errno == ENOSPC || sys_errno == ENOMEM || sys_errno == EDQUOT)
+		return nmx__fail(why, NMX_ERR_NO_MEMORY, sys_errno, "no room for the segment \"%s/%s\" (df -h %s)", seg->dir.path,
+		                 seg->name, seg->dir.path);
+	return nmx__fail(why, NMX_ERR_IO, sys_errno, "cannot make the segment \"%s/%s\"", seg->dir.path, seg->name);
+}
+
+int nmx__seg_reserve(const struct nmx__segment *seg, size_t from, size_t bytes)
+{
+	int err;
+
+	do
+		err = posix_fallocate(seg->fd, (off_t)from, (off_t)bytes);
+	while (err == EINTR);
+	return err;
+}
+
+/* What every member reads at once; records, queues and buffers are reserved when they come into use. */
+static int reserve_tables(struct nmx__segment *seg, const struct geometry *g, struct nmx_report *why)
+{
+	int err = nmx__seg_reserve(seg, 0, g->records);
+
+	if (err == 0)
+		err = nmx__seg_reserve(seg, g->used, g->control - g->used);
+	return err ? no_room(seg, err, why) : 0;
+}
+
+/* Makes the segment in an empty file.  The header comes first and whole; a maker that died after it left a file that
+ * is too short, which the next one finishes.  The bitmap's zeros mean that all is free. */
+static int make_file(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_report *why)
+{
+	struct geometry g = geometry_of(num_bufs ? num_bufs : DEFAULT_BUFS, NMX__BUF_LEN);
+	uint8_t page[NMX__PAGE] = { 0 };
+	struct nmx__seg_header *header = (struct nmx__seg_header *)page;
+	ssize_t written;
+
+	if (!geometry_is_valid(g.num_bufs, g.buf_stride))
+		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "segment_bufs %u is not between %u and %u", num_bufs, MIN_BUFS, NMX__MAX_BUFS);
+	atomic_init(&header->magic, NMX__SEG_MAGIC);
+	header->version = NMX__SHM_VERSION;
+	header->num_bufs = g.num_bufs;
+	header->buf_stride = g.buf_stride;
+	if (getrandom(&header->id, sizeof(header->id), 0) != sizeof(header->id))
+		return nmx__fail(why, NMX_ERR_IO, errno, "no random number for the segment \"%s\"", seg->name);
+	written = pwrite(seg->fd, page, sizeof(page), 0);
+	if (written != sizeof(page))
+		return no_room(seg, written < 0 ? errno : ENOSPC, why);
+	return ftruncate(seg->fd, (off_t)g.bytes) < 0 ? no_room(seg, errno, why) : 0;
+}
+
+/* Reads the geometry and checks it against the file. */
+static int read_header(struct nmx__segment *seg, struct geometry *g, struct nmx_report *why)
+{
+	struct nmx__seg_header header;
+	struct stat st;
+
+	if (fstat(seg->fd, &st) < 0 || pread(seg->fd, &header, sizeof(header), 0) != sizeof(header) ||
+	    atomic_load(&header.magic) != NMX__SEG_MAGIC)
+		return not_a_segment(seg, why);
+	if (header.version != NMX__SHM_VERSION)
+		return nmx__fail(why, NMX_ERR_CORRUPT, 0,
+		                 "the segment \"%s/%s\" is of layout %u, and this library speaks %u: let its users end, or name another "
+		                 "with @segment=",
+		                 seg->dir.path, seg->name, header.version, NMX__SHM_VERSION);
+	if (!geometry_is_valid(header.num_bufs, header.buf_stride))
+		return not_a_segment(seg, why);
+	*g = geometry_of(header.num_bufs, header.buf_stride);
+	seg->id = header.id;
+	return (size_t)st.st_size == g->bytes ? 0 : not_a_segment(seg, why);
+}
+
+/* Makes what is not there; leaves anything that we did not make alone. */
+static int prepare_file(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_report *why)
+{
+	struct nmx__seg_header header;
+	struct stat st;
+
+	if (fstat(seg->fd, &st) < 0)
+		return not_a_segment(seg, why);
+	if (st.st_size == NMX__PAGE && pread(seg->fd, &header, sizeof(header), 0) == sizeof(header) &&
+	    atomic_load(&header.magic) == NMX__SEG_MAGIC && header.version == NMX__SHM_VERSION)
+		return make_file(seg, num_bufs, why);
+	if (st.st_size > 0)
+		return 0;
+	int err = make_file(seg, num_bufs, why);
+	if (err < 0)
+		unlinkat(seg->dir.fd, seg->name, 0);
+	return err;
+}
+
+static int map_file(struct nmx__segment *seg, const struct geometry *g, struct nmx_report *why)
+{
+	seg->map = mmap(NULL, g->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, seg->fd, 0);
+	if (seg->map == MAP_FAILED) {
+		seg->map = NULL;
+		return nmx__fail(why, NMX_ERR_NO_MEMORY, errno, "cannot map the %zu MiB of the segment \"%s/%s\"", g->bytes >> 20,
+		                 seg->dir.path, seg->name);
+	}
+	seg->map_bytes = g->bytes;
+	if (nmx__map_track(seg->map, g->bytes, true) < 0)
+		return nmx__fail(why, NMX_ERR_NO_MEMORY, ENOMEM, "cannot map the segment");
+	madvise(seg->map, g->bytes, MADV_DONTDUMP);
+	seg->header = (struct nmx__seg_header *)seg->map;
+	seg->members = (struct nmx__seg_member *)(seg->map + g->members);
+	seg->records = (struct nmx__record *)(seg->map + g->records);
+	seg->used = (_Atomic uint64_t *)(seg->map + g->used);
+	seg->control = seg->map + g->control;
+	seg->control_pages = g->control_pages;
+	seg->bufs = seg->map + g->bufs;
+	seg->num_bufs = g->num_bufs;
+	seg->buf_stride = g->buf_stride;
+	seg->region = nmx__next_region();
+	nmx__poison(seg->bufs, g->bytes - g->bufs);
+	return 0;
+}
+
+static void unmap_file(struct nmx__segment *seg)
+{
+	if (!seg->map)
+		return;
+	nmx__unpoison(seg->map, seg->map_bytes);
+	nmx__map_untrack(seg->map);
+	munmap(seg->map, seg->map_bytes);
+	seg->map = NULL;
+}
+
+static void free_segment(struct nmx__segment *seg)
+{
+	nmx__member_forget(seg);
+	unmap_file(seg);
+	nmx__fd_close(seg->fd);
+	nmx__dir_close(&seg->dir);
+	pthread_mutex_destroy(&seg->mutex);
+	free(seg);
+}
+
+/* Opens the directory and the file. */
+static int open_file(struct nmx__segment **out, const char *directory, const char *name, bool make, struct nmx_report *why)
+{
+	struct nmx__segment *seg = calloc(1, sizeof(*seg));
+	struct stat st;
+	int err;
+
+	if (!seg)
+		return nmx__fail(why, NMX_ERR_NO_MEMORY, ENOMEM, "cannot open a segment");
+	seg->fd = seg->own_fd = seg->dir.fd = -1;
+	seg->refs = 1;
+	seg->fork_generation = nmx__fork_generation();
+	pthread_mutex_init(&seg->mutex, NULL);
+	snprintf(seg->name, sizeof(seg->name), "%s", name);
+	err = nmx__dir_open(&seg->dir, directory, why);
+	if (err < 0)
+		goto fail;
+	seg->fd = nmx__fd_track(openat(seg->dir.fd, seg->name, O_RDWR | (make ? O_CREAT : 0) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK,
+	                               seg->dir.file_mode));
+	if (seg->fd < 0) {
+		int sys = errno;
+
+		err = sys == ENOENT ? NMX_ERR_NO_SUCH
+		      : sys == EMFILE || sys == ENFILE || sys == ENOMEM || sys == ENOSPC ? NMX_ERR_NO_MEMORY
+		      : sys == EACCES || sys == EPERM ? NMX_ERR_PERMISSION
+		                                      : NMX_ERR_CORRUPT;
+		err = nmx__fail(why, err, sys, "cannot open the segment \"%s/%s\"", seg->dir.path, seg->name);
+		goto fail;
+	}
+	if (make && seg->dir.file_mode != 0600)
+		(void)!fchmod(seg->fd, seg->dir.file_mode); /* the umask took the group's part away; not ours: as it is */
+	if (fstat(seg->fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		err = not_a_segment(seg, why);
+		goto fail;
+	}
+	seg->dev = st.st_dev;
+	seg->ino = st.st_ino;
+	*out = seg;
+	return 0;
+fail:
+	free_segment(seg);
+	return err;
+}
+
+/* ---- attach */
+
+static struct nmx__segment *attached;
+static pthread_mutex_t attached_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static struct nmx__segment *find_attached(const struct nmx__segment *same)
+{
+	for (struct nmx__segment *seg = attached; seg; seg = seg->next)
+		if (seg->dev == same->dev && seg->ino == same->ino && !nmx__forked(seg->fork_generation))
+			return seg;
+	return NULL;
+}
+
+/* Becomes a member.  1: the file was removed meanwhile, try again. */
+static int attach(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_report *why)
+{
+	struct geometry g;
+	int err = take_file_lock(seg, why);
+
+	if (err < 0)
+		return err;
+	if (!nmx__seg_is_linked(seg)) {
+		err = 1;
+		goto unlock;
+	}
+	if ((err = prepare_file(seg, num_bufs, why)) < 0)
+		goto unlock;
+	if ((err = read_header(seg, &g, why)) < 0 || (err = reserve_tables(seg, &g, why)) < 0 ||
+	    (err = map_file(seg, &g, why)) < 0)
+		goto unlock;
+	if ((err = finish_for_the_dead(seg, why)) < 0 || (err = nmx__recover_dead(seg, why)) < 0)
+		goto unlock;
+	err = nmx__member_join(seg, why);
+	atomic_store(&seg->header->lock_owner, 0);
+unlock:
+	nmx__lock_release(seg->fd, NMX__LOCK_SEGMENT);
+	return err;
+}
+
+int nmx__seg_get(struct nmx__segment **out, const char *directory, const char *name, uint32_t num_bufs, struct nmx_report *why)
+{
+	struct nmx__segment *seg, *known;
+	int err;
+
+	for (int tries = 0; tries < ATTACH_TRIES; tries++) {
+		err = open_file(&seg, directory, name && *name ? name : "default", true, why);
+		if (err < 0)
+			return err;
+		pthread_mutex_lock(&attached_lock);
+		known = find_attached(seg);
+		if (known)
+			known->refs++;
+		else if ((err = attach(seg, num_bufs, why)) == 0) {
+			seg->next = attached;
+			attached = seg;
+		}
+		pthread_mutex_unlock(&attached_lock);
+		if (!known && err == 0) {
+			*out = seg;
+			return 0;
+		}
+		free_segment(seg);
+		if (known) {
+			*out = known;
+			return 0;
+		}
+		if (err < 0)
+			return err;
+	}
+	return nmx__fail(why, NMX_ERR_BUSY, 0, "the segment \"%s\" is removed as often as it is made", name ? name : "default");
+}
+
+static bool has_members(const struct nmx__segment *seg)
+{
+	for (uint32_t i = 0; i < NMX__MAX_MEMBERS; i++)
+		if (atomic_load_explicit(&seg->members[i].gen, memory_order_relaxed))
+			return true;
+	return false;
+}
+
+static void detach(struct nmx__segment *seg)
+{
+	if (nmx__seg_lock(seg, NULL) < 0)
+		return; /* the next one takes us for dead, and does it */
+	(void)!nmx__recover_dead(seg, NULL);
+	nmx__member_leave(seg);
+	if (!has_members(seg) && nmx__seg_is_linked(seg))
+		unlinkat(seg->dir.fd, seg->name, 0);
+	nmx__seg_unlock(seg);
+}
+
+void nmx__seg_put(struct nmx__segment *seg)
+{
+	pthread_mutex_lock(&attached_lock);
+	if (--seg->refs > 0) {
+		pthread_mutex_unlock(&attached_lock);
+		return;
+	}
+	for (struct nmx__segment **at = &attached; *at; at = &(*at)->next)
+		if (*at == seg) {
+			*at = seg->next;
+			break;
+		}
+	if (!nmx__forked(seg->fork_generation))
+		detach(seg);
+	pthread_mutex_unlock(&attached_lock);
+	free_segment(seg);
+}
+
+int nmx__seg_look(struct nmx__segment **out, const char *directory, const char *name, struct nmx_report *why)
+{
+	struct nmx__segment *seg;
+	struct geometry g;
+	int err = open_file(&seg, directory, name, false, why);
+
+	if (err < 0)
+		return err;
+	if ((err = read_header(seg, &g, why)) < 0 || (err = map_file(seg, &g, why)) < 0) {
+		free_segment(seg);
+		return err;
+	}
+	nmx__unpoison(seg->bufs, (size_t)seg->num_bufs * seg->buf_stride);
+	*out = seg;
+	return 0;
+}
+
+void nmx__seg_unlook(struct nmx__segment *seg) { free_segment(seg); }

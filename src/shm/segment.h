@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * A segment as this process sees it.  One process is one member of a segment, however many ports it has there: all of
+ * them share this struct, the mapping, and the member's own file.
+ *
+ * Two locks: `mutex` keeps the threads of this process apart, the segment lock (on the file) the processes.  Both are
+ * taken by nmx__seg_lock(); nothing on the path of packets takes either.  What is in the mapping was written by
+ * others and may be anything: geometry is read once, at attach, and kept here.
+ */
+#ifndef NMX_SHM_SEGMENT_H
+#define NMX_SHM_SEGMENT_H
+
+#include <pthread.h>
+
+#include "shm/dir.h"
+#include "shm/layout.h"
+
+struct nmx__segment {
+	struct nmx__segment *next; /* of those that this process is in */
+	uint32_t refs;
+	uint32_t fork_generation;
+	struct nmx__dir dir;
+	int fd;
+	char name[32];
+	dev_t dev;
+	ino_t ino;
+	pthread_mutex_t mutex;
+
+	uint8_t *map;
+	size_t map_bytes;
+	struct nmx__seg_header *header;
+	struct nmx__seg_member *members;
+	struct nmx__record *records;
+	_Atomic uint64_t *used;
+	uint8_t *control;
+	uint32_t control_pages;
+	uint8_t *bufs;
+	uint32_t num_bufs, buf_stride;
+	uint64_t id;
+	uint32_t region; /* its number in this process, for nmx_buf and the rings */
+
+	uint32_t member, gen; /* ours */
+	int own_fd;
+	struct nmx__own_header *own;
+	uint32_t own_file_pages;
+};
+
+/* The segment `name` in `directory` (either NULL for its default), made if it is not there; a reference that
+ * nmx__seg_put() gives back.  num_bufs: if it is made; 0: the default.  Whoever comes first after deaths also
+ * recovers the dead.  Errors: as nmx__dir_open(); NMX_ERR_CORRUPT (not a segment, or of another version),
+ * NMX_ERR_NO_MEMORY (heap, address space, /dev/shm, descriptors, member ids), NMX_ERR_BUSY (the lock's holder is
+ * stopped), NMX_ERR_BAD_OPTION (num_bufs). */
+NMX_MUST_CHECK int nmx__seg_get(struct nmx__segment **seg, const char *directory, const char *name, uint32_t num_bufs,
+                                struct nmx_report *why);
+/* The last reference leaves the segment, and the last member removes it. */
+void nmx__seg_put(struct nmx__segment *seg);
+
+/* An existing segment for looking and cleaning only: no member, no own file, not shared with ports of this process.
+ * Errors: NMX_ERR_NO_SUCH, NMX_ERR_CORRUPT, NMX_ERR_NO_MEMORY. */
+NMX_MUST_CHECK int nmx__seg_look(struct nmx__segment **seg, const char *directory, const char *name, struct nmx_report *why);
+void nmx__seg_unlook(struct nmx__segment *seg);
+
+/* Waits at most three seconds, then NMX_ERR_BUSY with the name of the holder.  What a member that died inside was
+ * doing has been finished when this returns 0. */
+NMX_MUST_CHECK int nmx__seg_lock(struct nmx__segment *seg, struct nmx_report *why);
+void nmx__seg_unlock(struct nmx__segment *seg);
+
+/* False when the name no longer leads to this segment: somebody removed the file under its members, and whoever
+ * comes now will not meet them. */
+bool nmx__seg_is_linked(const struct nmx__segment *seg);
+
+/* Has the file system set space aside, so that a full one is an error now and not a SIGBUS later.  0 or an errno. */
+int nmx__seg_reserve(const struct nmx__segment *seg, size_t from, size_t bytes);
+
+/* Of a buffer that has been bounded. */
+static inline uint8_t *nmx__seg_buf(const struct nmx__segment *seg, uint32_t index)
+{
+	return seg->bufs + (size_t)index * seg->buf_stride;
+}
+static inline bool nmx__seg_has_buf(const struct nmx__segment *seg, uint32_t index)
+{
+	return index - NMX__FIRST_BUF < seg->num_bufs - NMX__FIRST_BUF;
+}
+
+/* A name in the directory that belongs to this segment: NAME.SUFFIX */
+#define NMX__FILE_NAME_MAX 80
+void nmx__seg_file(const struct nmx__segment *seg, char *out, const char *format, ...)
+    __attribute__((__format__(__printf__, 3, 4)));
+
+/* ---- members (member.c) */
+
+/* Takes a free id and makes the own file.  Under the segment lock. */
+NMX_MUST_CHECK int nmx__member_join(struct nmx__segment *seg, struct nmx_report *why);
+/* Undoes it: every extent must be free.  Under the segment lock. */
+void nmx__member_leave(struct nmx__segment *seg);
+
+/* Closes the own file; the others see a member that has died. */
+void nmx__member_forget(struct nmx__segment *seg);
+
+/* Opens the own file of member id for reading; -1 with errno. */
+int nmx__member_open(const struct nmx__segment *seg, uint32_t id);
+/* Whether the member is alive; one whose file is missing is not.  Asks the life lock, which cannot lie. */
+bool nmx__member_alive(const struct nmx__segment *seg, uint32_t id);
+/* "pkt-gen (process 123)", for messages. */
+void nmx__member_describe(const struct nmx__segment *seg, uint32_t id, char *out, size_t size);
+
+/* An extent of our own file, zeroed, mapped, its space reserved; it is not on the list until publish.  Under the
+ * segment lock. */
+NMX_MUST_CHECK int nmx__extent_make(struct nmx__segment *seg, size_t bytes, struct nmx__own_extent **extent, uint32_t *slot,
+                                    struct nmx_report *why);
+/* Takes it off the list with one store, then unmaps it and gives its space back. */
+void nmx__extent_free(struct nmx__segment *seg, struct nmx__own_extent *extent, uint32_t slot);
+
+/* ---- buffers (buffers.c); under the segment lock */
+
+/* Claims n buffers: each index is noted in *cell(i) (own memory) before the buffer is marked used, and their space is
+ * reserved.  On failure everything is as before.  Errors: NMX_ERR_NO_MEMORY, which names the option that would help. */
+NMX_MUST_CHECK int nmx__bufs_claim(struct nmx__segment *seg, uint32_t n, uint32_t *(*cell)(void *arg, uint32_t i), void *arg,
+                                   struct nmx_report *why);
+/* Marks every buffer of the set (a bitmap of num_bufs bits) free. */
+void nmx__bufs_free_set(struct nmx__segment *seg, const uint64_t *set);
+/* An empty set; NULL: no memory. */
+uint64_t *nmx__bufs_set(const struct nmx__segment *seg);
+/* Adds an index that may be anything. */
+static inline void nmx__bufs_set_add(const struct nmx__segment *seg, uint64_t *set, uint32_t index)
+{
+	if (nmx__seg_has_buf(seg, index))
+		set[index / 64] |= 1ull << index % 64;
+}
+
+/* ---- records (record.c); under the segment lock */
+
+struct nmx__record *nmx__record_find(const struct nmx__segment *seg, const char *name);
+struct nmx__record_geometry {
+	uint16_t rings[2];
+	uint32_t slots[2];
+};
+/* Makes the pipe's record with both ends free, its queues filled with empty buffers.  Errors: NMX_ERR_NO_MEMORY. */
+NMX_MUST_CHECK int nmx__record_make(struct nmx__segment *seg, const char *name, const struct nmx__record_geometry *geometry,
+                                    struct nmx__record **record, struct nmx_report *why);
+/* Gives an end up; when both are free, gives the queues' buffers back and removes the record. */
+void nmx__record_release(struct nmx__segment *seg, struct nmx__record *record, uint32_t end);
+/* Removes what died half removed, or half made. */
+void nmx__record_sweep(struct nmx__segment *seg);
+static inline uint32_t nmx__record_index(const struct nmx__segment *seg, const struct nmx__record *record)
+{
+	return (uint32_t)(record - seg->records);
+}
+/* The geometry, read once and bounded; false when it is nonsense. */
+bool nmx__record_read(const struct nmx__segment *seg, const struct nmx__record *record, struct nmx__record_geometry *out);
+/* Queue `ring` that end `end` sends on; geometry as read before. */
+struct nmx__queue *nmx__record_queue(const struct nmx__segment *seg, const struct nmx__record *record,
+                                     const struct nmx__record_geometry *geometry, uint32_t end, uint32_t ring);
+/* The number of that queue among those of the record, for the names of bells. */
+static inline uint32_t nmx__record_queue_number(const struct nmx__record_geometry *geometry, uint32_t end, uint32_t ring)
+{
+	return end ? geometry->rings[0] + ring : ring;
+}
+/* Every buffer that a queue holds goes into set. */
+void nmx__queue_collect(const struct nmx__segment *seg, const struct nmx__queue *q, uint32_t slots, uint64_t *set);
+/* Adds counters of an attachment that has ended to the totals of its end.  Repeatable. */
+void nmx__totals_add(struct nmx__totals *totals, uint32_t attach_gen, const uint64_t counters[NMX__NUM_COUNTERS]);
+void nmx__totals_read(const struct nmx__totals *totals, uint64_t out[NMX__NUM_COUNTERS]);
+
+/* ---- death (recover.c); under the segment lock */
+
+/* Recovers every member that is dead.  Errors: NMX_ERR_NO_MEMORY. */
+NMX_MUST_CHECK int nmx__recover_dead(struct nmx__segment *seg, struct nmx_report *why);
+NMX_MUST_CHECK int nmx__recover_member(struct nmx__segment *seg, uint32_t id, struct nmx_report *why);
+
+/* Everything that an extent of some member's file owns goes into set, and its rings' counters are added up.  file: the
+ * extent's bytes, a private copy; nothing in it is trusted. */
+void nmx__extent_collect(const struct nmx__segment *seg, const uint8_t *file, size_t bytes, uint64_t *set,
+                         uint64_t counters[NMX__NUM_COUNTERS]);
+
+/* A new number for members, records, attachments: never 0. */
+uint32_t nmx__seg_next_gen(struct nmx__segment *seg);
+
+#endif
