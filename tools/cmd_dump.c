@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pcap/pcap.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -43,8 +44,9 @@ struct dump {
 	pcap_dumper_t *dumper;
 	/* What is surely in the file, as of the last flush that went well. */
 	uint64_t safe_packets;
-	off_t safe_end; /* -1: it is no regular file */
+	off_t safe_end;
 	uint64_t flushed_bytes, too_long;
+	bool regular;   /* so it can be mended */
 	int write_errno;
 	uint8_t joined[SNAPLEN];
 };
@@ -132,12 +134,14 @@ static bool idle(struct receiver *receiver)
 static int open_file(struct dump *dump)
 {
 	const char *name = dump->options->file;
+	struct stat st;
 
 	if (to_stdout(dump->options) && isatty(STDOUT_FILENO))
 		return say("dump", "a terminal cannot show a capture; write to a file, or to a pipe");
-	dump->file = to_stdout(dump->options) ? stdout : fopen(name, "wbe");
+	dump->file = to_stdout(dump->options) ? stdout : fopen(name, "w+be");
 	if (!dump->file)
 		return say("dump", "%s: %s", name, strerror(errno));
+	dump->regular = fstat(fileno(dump->file), &st) == 0 && S_ISREG(st.st_mode);
 	dump->format = pcap_open_dead_with_tstamp_precision(DLT_EN10MB, SNAPLEN, PCAP_TSTAMP_PRECISION_NANO);
 	dump->dumper = dump->format ? pcap_dump_fopen(dump->format, dump->file) : NULL;
 	if (!dump->dumper) {
@@ -148,19 +152,35 @@ static int open_file(struct dump *dump)
 	return EXIT_OK;
 }
 
-/* After a failed write the end of the file is part of a packet, and stdio may hold more: cuts both off, so that
- * what is left can be read. */
+/* After a failed write the file ends with a part of a packet: counts the whole ones behind the last flush that went
+ * well, and cuts the rest off. */
+static void mend(struct dump *dump, int fd)
+{
+	struct record {
+		uint32_t seconds, nanoseconds, caplen, len;
+	} record;
+	off_t end = lseek(fd, 0, SEEK_END), at = dump->safe_end;
+
+	while (at > 0 && pread(fd, &record, sizeof(record), at) == (ssize_t)sizeof(record) &&
+	       end - at >= (off_t)(sizeof(record) + record.caplen)) {
+		at += (off_t)(sizeof(record) + record.caplen);
+		dump->safe_packets++;
+		dump->flushed_bytes += record.caplen;
+	}
+	if (ftruncate(fd, at) != 0)
+		say("dump", "%s: the last packet is cut short: %s", dump->options->file, strerror(errno));
+}
+
 static void close_file(struct dump *dump)
 {
-	int fd = dump->write_errno && dump->safe_end >= 0 ? dup(fileno(dump->file)) : -1;
+	int fd = dump->write_errno && dump->regular ? dup(fileno(dump->file)) : -1;
 
-	pcap_dump_close(dump->dumper);
+	pcap_dump_close(dump->dumper); /* writes what stdio still holds, as far as that goes */
 	pcap_close(dump->format);
-	if (fd < 0)
-		return;
-	if (ftruncate(fd, dump->safe_end) != 0)
-		say("dump", "%s: the last packet is cut: %s", dump->options->file, strerror(errno));
-	close(fd);
+	if (fd >= 0) {
+		mend(dump, fd);
+		close(fd);
+	}
 }
 
 static void say_trouble(const struct dump *dump, enum receive_end end)
@@ -194,7 +214,7 @@ static void summary(const struct dump *dump, FILE *to, enum receive_end end, boo
 		return;
 	}
 	json_begin(&json, to);
-	json_text(&json, "port", r->port->info.name);
+	json_text(&json, "port", r->port->name);
 	json_text(&json, "file", dump->options->file);
 	json_text(&json, "end", dump->write_errno ? "write_failed" : receive_end_name(end));
 	summary_json(&json, dump->safe_packets, dump->flushed_bytes, receive_seconds(r));
@@ -223,8 +243,8 @@ static int run_on(struct dump *dump, struct port *port)
 		dump->write_errno = 0;
 	bool short_of = dump->options->count != UINT64_MAX && dump->receiver.packets < dump->options->count;
 	bool ok = !short_of && !dump->write_errno && !dump->too_long && end != RECEIVE_FAILED;
-	say_trouble(dump, end);
 	close_file(dump);
+	say_trouble(dump, end);
 	summary(dump, to, end, ok);
 	return summary_exit("dump", to, ok);
 }

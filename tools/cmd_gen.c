@@ -124,7 +124,7 @@ static void say_summary(const struct gen *gen, double seconds, uint64_t not_take
 
 	summary_line(stdout, "sent", s->packets, s->bytes, seconds);
 	if (not_taken)
-		fprintf(stdout, "not taken by the other end: %llu\n", (unsigned long long)not_taken);
+		printf("         slots not taken by the other end: %llu\n", (unsigned long long)not_taken);
 	port_drops_say(s->port, stdout);
 }
 
@@ -132,9 +132,9 @@ static void json_summary(const struct gen *gen, struct json *json, double second
 {
 	const struct sender *s = &gen->sender;
 
-	json_text(json, "port", s->port->info.name);
+	json_text(json, "port", s->port->name);
 	summary_json(json, s->packets, s->bytes, seconds);
-	json_u64(json, "not_taken", not_taken);
+	json_u64(json, "slots_not_taken", not_taken);
 	port_drops_json(s->port, json);
 	json_bool(json, "ok", ok);
 }
@@ -179,7 +179,7 @@ static int gen_run(const void *given)
 	int code = options->len.high <= port.info.max_len
 		       ? run_on(&port, options)
 		       : say("gen", "-l %llu: a slot of %s carries at most %u bytes",
-			     (unsigned long long)options->len.high, port.info.name, port.info.max_len);
+			     (unsigned long long)options->len.high, port.name, port.info.max_len);
 	port_close(&port);
 	return code;
 }

@@ -33,7 +33,7 @@ static const struct opt ping_opts[] = {
 
 static void say_trouble(const struct ping *ping)
 {
-	const char *port = ping->port->info.name;
+	const char *port = ping->port->name;
 
 	if (ping->err < 0)
 		say("ping", "%s: %s", port, nmx_strerror(ping->err));
@@ -68,7 +68,7 @@ static void json_summary(const struct ping *ping, bool ok)
 	struct json json;
 
 	json_begin(&json, stdout);
-	json_text(&json, "port", ping->port->info.name);
+	json_text(&json, "port", ping->port->name);
 	json_u64(&json, "len", ping->len);
 	json_bool(&json, "spin", ping->spin);
 	json_u64(&json, "sent", ping->sent);
@@ -116,7 +116,7 @@ static int ping_command(const void *given)
 		return EXIT_FAILED;
 	int code = options->len <= port.info.max_len ? run_on(&port, options)
 						     : say("ping", "-l %u: a slot of %s carries at most %u bytes",
-							   (unsigned)options->len, port.info.name, port.info.max_len);
+							   (unsigned)options->len, port.name, port.info.max_len);
 	port_close(&port);
 	return code;
 }

@@ -35,7 +35,7 @@ static void say_summary(const struct port *port, enum receive_end end, uint64_t 
 		return;
 	}
 	json_begin(&json, stdout);
-	json_text(&json, "port", port->info.name);
+	json_text(&json, "port", port->name);
 	json_text(&json, "end", receive_end_name(end));
 	json_u64(&json, "packets", packets);
 	port_drops_json(port, &json);

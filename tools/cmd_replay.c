@@ -250,13 +250,13 @@ static void json_summary(const struct replay *replay, double seconds, uint64_t n
 
 	json_begin(&json, stdout);
 	json_text(&json, "file", replay->options->file);
-	json_text(&json, "port", replay->sender.port->info.name);
+	json_text(&json, "port", replay->sender.port->name);
 	summary_json(&json, replay->sender.packets, replay->sender.bytes, seconds);
 	json_u64(&json, "loops", replay->loop);
 	json_u64(&json, "truncated", replay->truncated);
 	json_u64(&json, "empty", replay->empty);
 	json_u64(&json, "too_long", replay->too_long);
-	json_u64(&json, "not_taken", not_taken);
+	json_u64(&json, "slots_not_taken", not_taken);
 	port_drops_json(replay->sender.port, &json);
 	json_bool(&json, "ok", ok);
 	json_end(&json);

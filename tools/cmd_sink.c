@@ -96,7 +96,7 @@ static void json_summary(const struct sink *sink, enum receive_end end, bool ok)
 	struct json json;
 
 	json_begin(&json, stdout);
-	json_text(&json, "port", r->port->info.name);
+	json_text(&json, "port", r->port->name);
 	json_text(&json, "end", receive_end_name(end));
 	summary_json(&json, r->packets, r->bytes, receive_seconds(r));
 	if (sink->verify) {
@@ -125,7 +125,10 @@ static int run_on(struct port *port, const struct sink_options *options, struct 
 	enum receive_end end = receive(&sink.receiver);
 	live_end(&live);
 	bool short_of = options->count != UINT64_MAX && sink.receiver.packets < options->count;
-	bool ok = !short_of && end != RECEIVE_FAILED && (!verify || verify_bad(verify) == 0);
+	bool unchecked = verify && verify->intact + verify->corrupt == 0;
+	bool ok = !short_of && end != RECEIVE_FAILED && !unchecked && (!verify || verify_bad(verify) == 0);
+	if (unchecked)
+		say("sink", "nothing to check: no stamped packet came");
 	if (short_of)
 		say_short(&sink, end);
 	if (options->json)

@@ -193,7 +193,7 @@ static bool send_pings(const struct demo_case *c, struct port *port, struct live
 	result->corrupt = ping.corrupt;
 	result->rtt = ping.rtt;
 	if (ping.err < 0)
-		say("demo", "%s: %s", port->info.name, nmx_strerror(ping.err));
+		say("demo", "%s: %s", port->name, nmx_strerror(ping.err));
 	return ping.err == 0 && ping.sent > 0 && ping.lost == 0 && ping.corrupt == 0 && ping.late == 0;
 }
 

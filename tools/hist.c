@@ -65,6 +65,10 @@ void hist_line(const struct hist *hist, FILE *to)
 {
 	char text[UNITS_TEXT];
 
+	if (hist->count == 0) {
+		fputs("unknown\n", to);
+		return;
+	}
 	fprintf(to, "min %s", units_time(text, hist->min));
 	for (size_t i = 0; i < PERCENTILES; i++)
 		fprintf(to, "  %s %s", percentiles[i].key,

@@ -38,7 +38,7 @@ int port_open(struct port *port, const char *command, const struct port_options 
 	};
 	struct nmx_report report = { 0 };
 
-	*port = (struct port){ .command = command };
+	*port = (struct port){ .command = command, .name = options->name };
 	int err = nmx_open(&port->nm, options->name, &open_options, &report);
 	if (err < 0)
 		return say(command, "%s", report.text[0] ? report.text : nmx_strerror(err));
@@ -60,7 +60,7 @@ void port_close(struct port *port)
 	free(port->rx);
 	nmx_tx_close(port->tx);
 	nmx_close(port->nm);
-	*port = (struct port){ .command = port->command };
+	*port = (struct port){ .command = port->command, .name = port->name };
 }
 
 int port_wait_rx(struct port *port, int timeout_ms)

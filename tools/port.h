@@ -24,7 +24,7 @@ struct port_options {
 /* clang-format on */
 
 struct port {
-	const char *command; /* for messages */
+	const char *command, *name; /* for messages */
 	struct nmx_port *nm;
 	struct nmx_info info;
 	struct nmx_tx *tx;  /* ring 0; NULL with NMX_RX_ONLY */

@@ -83,10 +83,12 @@ static bool drain(struct sender *sender)
 	}
 }
 
-/* A ring has room for one slot less than it has: netmap(4). */
+/* After a drain that failed.  A ring shows one slot less than it has: netmap(4).  The queue of a pipe behind it holds
+ * as many packets as the ring has slots. */
 static uint64_t slots_in_use(const struct sender *sender)
 {
-	uint32_t space = nmx_tx_space(sender->port->tx), all = sender->port->info.tx_slots - 1;
+	const struct nmx_info *info = &sender->port->info;
+	uint32_t space = nmx_tx_space(sender->port->tx), all = info->tx_slots - (info->backend != NMX_PIPE);
 
 	return space < all ? all - space : 0;
 }
@@ -96,19 +98,16 @@ uint64_t sender_finish(struct sender *sender)
 	const char *command = sender->port->command;
 	char text[UNITS_TEXT];
 
-	if (sender->err < 0) {
-		say(command, "%s: %s", sender->port->info.name, nmx_strerror(sender->err));
-		return slots_in_use(sender);
-	}
-	if (drain(sender))
+	if (sender->err == 0 && drain(sender))
 		return 0;
 	uint64_t left = slots_in_use(sender);
 	if (sender->err < 0)
-		say(command, "%s: %s", sender->port->info.name, nmx_strerror(sender->err));
+		say(command, "%s: %s", sender->port->name, nmx_strerror(sender->err));
 	else if (sender->peer_gone)
-		say(command, "the other end has gone; it did not take %s packets", units_grouped(text, left));
+		say(command, "the other end has gone; it did not take the last packets (slots: %s)",
+		    units_grouped(text, left));
 	else
-		say(command, "nobody took the last %s packets: is the other end of %s open?",
-		    units_grouped(text, left), sender->port->info.name);
+		say(command, "nobody took the last packets (slots: %s): is the other end of %s open?",
+		    units_grouped(text, left), sender->port->name);
 	return left;
 }
