@@ -7,6 +7,7 @@
 #include "base/fork.h"
 #include "base/poison.h"
 #include "base/report.h"
+#include "core/check.h"
 #include "core/port.h"
 #include "core/ring.h"
 
@@ -79,8 +80,10 @@ static int check_segment(const char *segment, struct nmx_report *why)
 static void free_port(struct nmx_port *port)
 {
 	for (int tx = 0; tx < 2; tx++) {
-		for (uint32_t i = 0; i < port->num_rings[tx]; i++)
+		for (uint32_t i = 0; i < port->num_rings[tx]; i++) {
+			nmx__check_free(port->rings[tx][i]);
 			free(port->rings[tx][i]);
+		}
 		free(port->rings[tx]);
 	}
 	nmx__fd_close(port->epoll_fd);
