@@ -354,20 +354,20 @@ static inline void take_over(struct nmx__qend *e, const struct progress *p)
 
 int nmx__queue_receive(struct nmx__qend *e)
 {
-	uint32_t n = e->num_slots, cur = e->ring->cur, room, avail;
+	uint32_t n = e->num_slots, head = e->ring->head, room, avail;
 	struct progress p;
 	int more = 1;
 
-	if (unlikely(!cursors_valid(e, e->ring->head, cur)))
+	if (unlikely(!cursors_valid(e, head, e->ring->cur)))
 		return reset(e);
-	poison_slots(e, e->hwcur, cur, true);
-	e->ring->head = e->hwcur = cur;
-	e->ring->tail = e->tail;
+	poison_slots(e, e->hwcur, head, true);
+	e->hwcur = head;
+	e->ring->tail = e->tail; /* the user may have written it */
 	NMX__COUNT(e->own, rx_syncs, 1);
 	if (e->peer == e->index && unlikely(!look_at_peer(e)))
 		return NMX_ERR_CORRUPT;
 	avail = e->peer - e->index;
-	room = n - 1 - nmx__distance(cur, e->tail, n);
+	room = n - 1 - nmx__distance(head, e->tail, n);
 	take_singles(e, avail < room ? avail : room, &p);
 	while (unlikely(more == 1 && p.entries < avail && p.slots < room))
 		more = take_packet(e, avail, room, &p);
