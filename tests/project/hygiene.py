@@ -25,7 +25,7 @@ def sources(root):
 
 def is_code(path):
     if path.suffix in CODE or path.name in CODE_NAMES:
-        return path.name != 'nmx.map'
+        return True
     return path.suffix == '' and path.read_bytes()[:2] == b'#!'
 
 
