@@ -498,6 +498,7 @@ static int attach(struct nmx_port *port, struct pipe_port *pipe, struct nmx_repo
 	err = make_extent(port, pipe, why);
 	if (err < 0)
 		goto release;
+	fill_info(port, pipe); /* the rings copy the region's number from it */
 	for (uint32_t i = 0; i < pipe->extent->num_rings && err == 0; i++)
 		err = make_ring(port, pipe, i);
 	if (err < 0) {
@@ -507,7 +508,6 @@ static int attach(struct nmx_port *port, struct pipe_port *pipe, struct nmx_repo
 	port->held = held_cell(pipe, 0);
 	port->bufs = pipe->seg->bufs;
 	port->buf_stride = pipe->seg->buf_stride;
-	fill_info(port, pipe);
 	atomic_store(&pipe->record->end[pipe->end], nmx__end_make(pipe->seg->member, pipe->attach_gen));
 	nmx__record_wake(pipe->seg, pipe->record); /* who sleeps wants to watch us */
 	return 0;
