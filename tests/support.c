@@ -31,24 +31,21 @@ void support_fail(const char *file, int line, const char *format, ...)
 		fflush(stderr);
 		_exit(99);
 	}
-	cm_print_error("%s\n", text);
+	print_error("%s\n", text);
 	_fail(file, line);
 	abort(); /* not reached */
 }
 
-void support_require_equal(long long is, long long expected, const char *what, const char *expected_text, const char *file,
-                           int line)
+void support_differ(long long is, long long expected, const char *what, const char *expected_text, const char *file, int line)
 {
-	if (is != expected)
-		support_fail(file, line, "%s is %lld, expected %s (%lld)", what, is, expected_text, expected);
+	support_fail(file, line, "%s is %lld, expected %s (%lld)", what, is, expected_text, expected);
 }
 
 static const char *result_name(int result) { return result < 0 ? nmx_error_name(result) : "no error"; }
 
-void support_require_result(int is, int expected, const char *what, const char *file, int line)
+void support_results_differ(int is, int expected, const char *what, const char *file, int line)
 {
-	if (is != expected)
-		support_fail(file, line, "%s is %d (%s), expected %d (%s)", what, is, result_name(is), expected, result_name(expected));
+	support_fail(file, line, "%s is %d (%s), expected %d (%s)", what, is, result_name(is), expected, result_name(expected));
 }
 
 void support_require_contains(const char *text, const char *part, const char *file, int line)
@@ -216,7 +213,7 @@ void support_send(struct nmx_tx *tx, uint64_t first, uint32_t count, uint32_t le
 {
 	struct nmx_batch batch;
 
-	require_result(nmx_tx_reserve(tx, count, &batch), (int)count);
+	require_equal(nmx_tx_reserve(tx, count, &batch), count);
 	for (uint32_t i = 0; i < count; i++) {
 		uint8_t *data = nmx_batch_packet(&batch, len);
 

@@ -28,10 +28,23 @@
 
 void support_fail(const char *file, int line, const char *format, ...)
     __attribute__((__format__(__printf__, 3, 4), __noreturn__));
-void support_require_equal(long long is, long long expected, const char *what, const char *expected_text, const char *file,
-                           int line);
-void support_require_result(int is, int expected, const char *what, const char *file, int line);
+void support_differ(long long is, long long expected, const char *what, const char *expected_text, const char *file, int line)
+    __attribute__((__noreturn__));
+void support_results_differ(int is, int expected, const char *what, const char *file, int line) __attribute__((__noreturn__));
 void support_require_contains(const char *text, const char *part, const char *file, int line);
+
+/* Inline, so that the compiler sees what holds afterwards. */
+static inline void support_require_equal(long long is, long long expected, const char *what, const char *expected_text,
+                                         const char *file, int line)
+{
+	if (is != expected)
+		support_differ(is, expected, what, expected_text, file, line);
+}
+static inline void support_require_result(int is, int expected, const char *what, const char *file, int line)
+{
+	if (is != expected)
+		support_results_differ(is, expected, what, file, line);
+}
 
 /* cmocka's group set-up and tear-down.  Make a directory under /dev/shm (or /tmp) and name it in NMX_DIR; the end
  * fails when anything is left in it, for whoever closes leaves nothing behind. */
