@@ -136,10 +136,15 @@ static inline uint32_t nmx__distance(uint32_t from, uint32_t to, uint32_t num_sl
 	return to >= from ? to - from : to + num_slots - from;
 }
 
-/* Only checked builds call it.  [head, tail) is the caller's. */
-static inline bool nmx__slot_is_mine(const struct netmap_ring *r, const struct netmap_slot *slot, uint32_t n)
+/* Only checked builds call it.  [head, tail) is the caller's, and the slot still has the frame's buffer. */
+static inline bool nmx__frame_is_live(const struct nmx_frame *frame)
 {
-	return nmx__distance(r->head, (uint32_t)(slot - r->slot), n) < nmx__distance(r->head, r->tail, n);
+	const struct nmx_rx *rx = frame->rx;
+	const struct netmap_ring *ring = rx->ring;
+	uint32_t at = (uint32_t)(frame->slot - ring->slot), n = rx->num_slots;
+
+	return frame->data && nmx__distance(ring->head, at, n) < nmx__distance(ring->head, ring->tail, n) &&
+	       frame->data == rx->bufs + (size_t)frame->slot->buf_idx * rx->buf_size;
 }
 
 /* Exchanges the buffers of two places of one process.  If the process is killed half way, its rings are
@@ -296,8 +301,7 @@ NMX_MUST_CHECK static inline int nmx_frame_take(struct nmx_frame *frame, struct 
 	struct nmx_rx *rx = frame->rx;
 
 	NMX__CHECK_THREAD(rx);
-	NMX__CHECK(rx, (uint32_t)(slot - rx->ring->slot),
-	           frame->data && nmx__slot_is_mine(rx->ring, slot, rx->num_slots), "nmx_frame_take: the frame is dead");
+	NMX__CHECK(rx, (uint32_t)(slot - rx->ring->slot), nmx__frame_is_live(frame), "nmx_frame_take: the frame is dead");
 	if (nmx__unlikely(buf->region != rx->region))
 		return NMX_ERR_OTHER_REGION;
 	nmx__exchange(rx->transit, buf->home, &slot->buf_idx);
@@ -322,9 +326,10 @@ NMX_MUST_CHECK int nmx_tx_sync(struct nmx_tx *tx);
  * them), or fail.  Otherwise as nmx_rx_wait(). */
 NMX_MUST_CHECK int nmx_tx_wait(struct nmx_tx *tx, uint32_t slots, int timeout_ms);
 
-/* Syncs and waits until the other end has taken everything that was sent: before a close that must not
- * lose packets on a port that dies with its process.  (A pipe keeps what was synced: no need.)
- * Returns 0, NMX_ERR_TIMED_OUT, or as nmx_tx_sync(). */
+/* Syncs and waits until the other end has taken everything that was sent: before a close that must not lose
+ * packets.  (A pipe keeps what was synced while either of its ends is open; with the last one it is gone.)
+ * Returns 0, NMX_ERR_TIMED_OUT, or as nmx_tx_sync(): NMX_ERR_PEER_GONE may come although everything was taken;
+ * what nmx_tx_space() says after another nmx_tx_sync() tells. */
 NMX_MUST_CHECK int nmx_tx_drain(struct nmx_tx *tx, int timeout_ms);
 
 /* As nmx_rx_pollfd(): ready when there is room. */
@@ -521,8 +526,7 @@ NMX_MUST_CHECK static inline int nmx_tx_forward(struct nmx_tx *tx, struct nmx_fr
 	struct netmap_slot *to = nmx__tx_slot(tx, frame->flags), *from = frame->slot;
 	struct nmx_rx *rx = frame->rx;
 
-	NMX__CHECK(rx, (uint32_t)(from - rx->ring->slot),
-	           frame->data && nmx__slot_is_mine(rx->ring, from, rx->num_slots), "nmx_tx_forward: the frame is dead");
+	NMX__CHECK(rx, (uint32_t)(from - rx->ring->slot), nmx__frame_is_live(frame), "nmx_tx_forward: the frame is dead");
 	if (nmx__unlikely(!to))
 		return nmx__tx_refuse(tx, frame->flags);
 	if (nmx__unlikely(rx->region != tx->region))

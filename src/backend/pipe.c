@@ -15,6 +15,7 @@
 #include "shm/queue.h"
 
 #define DEFAULT_SLOTS   1024u
+#define ARM_TRIES       16 /* more comings and goings than that at once are worth a wake-up */
 #define LOOK_AT_PEER_MS 50 /* how long a user that never sleeps may not notice that its peer was killed */
 
 struct pipe_ring {
@@ -70,6 +71,12 @@ static void look_for_death(struct pipe_ring *r)
 		return; /* at the next look */
 	(void)!nmx__recover_dead(pipe->seg, NULL);
 	nmx__seg_unlock(pipe->seg);
+}
+
+/* Somebody removed the segment's file, and the other end is free: whoever opens that name will be elsewhere. */
+static bool is_stranded(struct pipe_ring *r)
+{
+	return peer_now(pipe_of(&r->ring)) == 0 && !nmx__seg_is_linked(pipe_of(&r->ring)->seg);
 }
 
 /* Called when a ring has nothing to say otherwise.  True: whoever had the other end has gone, which is said once. */
@@ -183,27 +190,41 @@ static bool is_readable(int fd)
 	return fd >= 0 && poll(&p, 1, 0) > 0;
 }
 
+/* Announces the sleep, and looks again.  A peer that came meanwhile must be watched before we sleep: it could publish
+ * something and die before it rings.  Announcing comes before that look, as it ends its coming with a look at who
+ * sleeps: so one of the two sees the other.  1: news; 0: announced; -1: once more. */
+static int announce(struct pipe_ring *r, uint32_t slots)
+{
+	nmx__bell_drain(&r->end.bell);
+	nmx__sleep_begin(sleep_word(r));
+	if (!has_news(r, slots) && peer_now(pipe_of(&r->ring)) == r->peer_seen)
+		return 0;
+	nmx__sleep_end(sleep_word(r));
+	return has_news(r, slots) ? 1 : -1;
+}
+
 static int pipe_arm(struct nmx__ring *ring, uint32_t slots)
 {
 	struct pipe_ring *r = pipe_ring(ring);
+	int news = -1;
 
 	if (has_news(r, slots))
 		return 1;
+	if (is_stranded(r))
+		return NMX_ERR_GONE;
 	if (nmx__bell_reader(&r->end.bell) < 0)
 		return NMX_ERR_NO_MEMORY;
-	watch_peer(r);
-	if (is_readable(r->peer_pidfd)) {
-		forget_pidfd(r); /* either it is dead, or the number lied: the tick looks again */
-		look_for_death(r);
+	for (int tries = 0; tries < ARM_TRIES && news < 0; tries++) {
+		watch_peer(r);
+		if (is_readable(r->peer_pidfd)) {
+			forget_pidfd(r); /* either it is dead, or the number lied: the tick looks again */
+			look_for_death(r);
+		}
+		news = announce(r, slots);
 	}
-	nmx__bell_drain(&r->end.bell);
-	nmx__sleep_begin(sleep_word(r));
-	if (has_news(r, slots)) {
-		nmx__sleep_end(sleep_word(r));
-		return 1;
-	}
-	NMX__COUNT(r->end.own, sleeps, 1);
-	return 0;
+	if (news == 0)
+		NMX__COUNT(r->end.own, sleeps, 1);
+	return news != 0;
 }
 
 static void pipe_disarm(struct nmx__ring *ring) { nmx__sleep_end(sleep_word(pipe_ring(ring))); }
@@ -498,7 +519,7 @@ static int attach(struct nmx_port *port, struct pipe_port *pipe, struct nmx_repo
 	err = make_extent(port, pipe, why);
 	if (err < 0)
 		goto release;
-	fill_info(port, pipe); /* the rings copy the region's number from it */
+	fill_info(port, pipe); /* the rings' handles take the region from it */
 	for (uint32_t i = 0; i < pipe->extent->num_rings && err == 0; i++)
 		err = make_ring(port, pipe, i);
 	if (err < 0) {

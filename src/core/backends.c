@@ -26,7 +26,7 @@ static const struct nmx__backend *const backends[] = {
 };
 enum { NUM_BACKENDS = sizeof(backends) / sizeof(backends[0]) };
 
-static const struct nmx__backend *find(enum nmx_backend id)
+const struct nmx__backend *nmx__backend_find(enum nmx_backend id)
 {
 	for (int i = 0; i < NUM_BACKENDS; i++)
 		if (backends[i]->id == id)
@@ -54,7 +54,7 @@ static int choose_id(const struct nmx__name *name, const struct nmx_options *opt
 	if (wanted < 0)
 		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0,
 		                 "NMX_BACKEND is \"%.40s\"; it can be netmap, xdp, pipe, switch, loop, null, pcap or any", text);
-	if (!find((enum nmx_backend)wanted) && wanted != NMX_ANY)
+	if (!nmx__backend_find((enum nmx_backend)wanted) && wanted != NMX_ANY)
 		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "there is no backend number %d", wanted);
 	/* The netmap device has pipes and switches too; every other kind of name has one backend only. */
 	if (name->backend != NMX_ANY && wanted != NMX_ANY && wanted != (int)name->backend &&
@@ -77,7 +77,7 @@ const struct nmx__backend *nmx__backend_choose(const struct nmx__name *name, con
 	*err = choose_id(name, options, &id, why);
 	if (*err < 0)
 		return NULL;
-	backend = id == NMX_ANY ? &xdp_backend : find(id);
+	backend = id == NMX_ANY ? &xdp_backend : nmx__backend_find(id);
 	if (backend->ring_bytes)
 		return backend;
 	*err = nmx__fail(why, NMX_ERR_UNSUPPORTED_PLATFORM, 0, "\"%s\" cannot be opened here: %s", name->port, backend->missing);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/check.h"
 #include "core/ring.h"
 
 void nmx__trap(const void *handle, uint32_t slot, const char *what, const char *file, int line)
@@ -35,3 +36,94 @@ void nmx__check_thread(const void *handle, uintptr_t *owner, const char *file, i
 	nmx__trap(handle, shown->cur, "the ring is used by two threads, and was not handed over with nmx_rx_unbind() or nmx_tx_unbind()",
 	          file, line);
 }
+
+#ifdef NMX_CHECKED
+
+/* The slots are copied whole after each sync, and looked at whole before the next: slow, and exact. */
+struct nmx__shadow {
+	uint32_t head, tail;
+	uint64_t turn;
+	struct {
+		uint64_t turn;
+		uint32_t buffer, slot;
+	} *seen; /* a hash table of 4 places a slot: which buffers this turn has met */
+	struct netmap_slot slots[];
+};
+
+static struct netmap_ring *shown(const struct nmx__ring *ring, uint32_t *num_slots)
+{
+	*num_slots = ring->is_tx ? ring->handle.tx.num_slots : ring->handle.rx.num_slots;
+	return ring->is_tx ? ring->handle.tx.ring : ring->handle.rx.ring;
+}
+
+static void check_foreign_slots(const struct nmx__ring *ring, const struct netmap_ring *r, uint32_t n, const char *caller)
+{
+	const struct nmx__shadow *shadow = ring->shadow;
+
+	if (r->tail != shadow->tail)
+		nmx__trap(ring, shadow->tail, "tail was written: it belongs to the backend", caller, 0);
+	if (r->head >= n || r->cur >= n || nmx__distance(shadow->head, r->cur, n) > nmx__distance(shadow->head, shadow->tail, n) ||
+	    nmx__distance(shadow->head, r->head, n) > nmx__distance(shadow->head, r->cur, n))
+		nmx__trap(ring, r->cur, "head or cur was moved outside of the owned range", caller, 0);
+	for (uint32_t s = shadow->tail; s != shadow->head; s = nmx__next(s, n))
+		if (memcmp(&r->slot[s], &shadow->slots[s], sizeof(r->slot[s])) != 0)
+			nmx__trap(ring, s, "a slot outside of the owned range was written", caller, 0);
+}
+
+static void check_doubles(const struct nmx__ring *ring, const struct netmap_ring *r, uint32_t n, const char *caller)
+{
+	struct nmx__shadow *shadow = ring->shadow;
+
+	shadow->turn++;
+	for (uint32_t s = 0; s < n; s++) {
+		uint32_t buffer = r->slot[s].buf_idx, at = buffer % (4 * n);
+
+		for (; shadow->seen[at].turn == shadow->turn; at = nmx__next(at, 4 * n))
+			if (shadow->seen[at].buffer == buffer)
+				nmx__trap(ring, s, "the buffer of this slot is claimed by another slot too", caller, 0);
+		shadow->seen[at].turn = shadow->turn;
+		shadow->seen[at].buffer = buffer;
+		shadow->seen[at].slot = s;
+	}
+}
+
+void nmx__check_before_sync(struct nmx__ring *ring, const char *caller)
+{
+	uint32_t n;
+	struct netmap_ring *r = shown(ring, &n);
+
+	if (!ring->shadow)
+		return;
+	check_foreign_slots(ring, r, n, caller);
+	check_doubles(ring, r, n, caller);
+}
+
+void nmx__check_after_sync(struct nmx__ring *ring)
+{
+	uint32_t n;
+	struct netmap_ring *r = shown(ring, &n);
+
+	if (!ring->shadow) {
+		ring->shadow = calloc(1, sizeof(*ring->shadow) + n * sizeof(struct netmap_slot));
+		if (!ring->shadow)
+			return;
+		ring->shadow->seen = calloc(4u * n, sizeof(*ring->shadow->seen));
+		if (!ring->shadow->seen) {
+			nmx__check_free(ring);
+			return;
+		}
+	}
+	ring->shadow->head = r->head;
+	ring->shadow->tail = r->tail;
+	memcpy(ring->shadow->slots, r->slot, n * sizeof(struct netmap_slot));
+}
+
+void nmx__check_free(struct nmx__ring *ring)
+{
+	if (ring->shadow)
+		free(ring->shadow->seen);
+	free(ring->shadow);
+	ring->shadow = NULL;
+}
+
+#endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* Life of ports and rings: open, check out, give back, close. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -7,6 +8,7 @@
 #include "base/fork.h"
 #include "base/poison.h"
 #include "base/report.h"
+#include "core/check.h"
 #include "core/port.h"
 #include "core/ring.h"
 
@@ -79,8 +81,10 @@ static int check_segment(const char *segment, struct nmx_report *why)
 static void free_port(struct nmx_port *port)
 {
 	for (int tx = 0; tx < 2; tx++) {
-		for (uint32_t i = 0; i < port->num_rings[tx]; i++)
+		for (uint32_t i = 0; i < port->num_rings[tx]; i++) {
+			nmx__check_free(port->rings[tx][i]);
 			free(port->rings[tx][i]);
+		}
 		free(port->rings[tx]);
 	}
 	nmx__fd_close(port->epoll_fd);
@@ -102,6 +106,17 @@ static int prepare_held(struct nmx_port *port)
 	for (uint32_t i = 0; i < port->held_count; i++)
 		port->held_free[i] = i;
 	return 0;
+}
+
+/* As it would be opened again. */
+static void name_port(struct nmx_port *port)
+{
+	bool has_prefix = port->name.backend == NMX_LOOP || port->name.backend == NMX_NULL || port->name.backend == NMX_PCAP ||
+	                  port->name.backend == NMX_XDP;
+	const char *rest = port->name.backend == NMX_PCAP ? port->name.path : port->name.port;
+
+	snprintf(port->info.name, sizeof(port->info.name), "%s%s%.55s", has_prefix ? nmx_backend_name(port->name.backend) : "",
+	         has_prefix ? ":" : "", rest);
 }
 
 int nmx_open_sized(struct nmx_port **out, const char *text, const struct nmx_options *options, size_t options_size,
@@ -127,7 +142,7 @@ int nmx_open_sized(struct nmx_port **out, const char *text, const struct nmx_opt
 	port->info.backend = (uint32_t)port->backend->id;
 	port->info.numa_node = -1;
 	port->info.extra_bufs = port->options.extra_bufs;
-	memcpy(port->info.name, port->name.port, sizeof(port->info.name));
+	name_port(port);
 	err = prepare_held(port);
 	if (err < 0) {
 		nmx__fail(why, err, ENOMEM, "cannot keep track of %u extra buffers", port->info.extra_bufs);

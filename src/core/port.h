@@ -30,6 +30,7 @@ struct nmx__ring {
 	bool fds_changed; /* set by the backend: poll_fds would say something new */
 	int epoll_fd;     /* that descriptor; -1: not asked for yet */
 	int tick_fd;      /* in it: at most a second passes unlooked at */
+	struct nmx__shadow *shadow; /* checked builds: the ring as the last sync left it */
 	/* backends append their own */
 };
 
@@ -85,6 +86,7 @@ struct nmx__ring *nmx__port_add_ring(struct nmx_port *port, bool is_tx, uint32_t
 
 extern const struct nmx__backend nmx__pipe_backend, nmx__loop_backend, nmx__null_backend, nmx__pcap_backend;
 
+const struct nmx__backend *nmx__backend_find(enum nmx_backend id); /* NULL: there is none of this number */
 /* The backend that the name and the options lead to, or NULL with the report filled in and *err set. */
 const struct nmx__backend *nmx__backend_choose(const struct nmx__name *name, const struct nmx_options *options, int *err,
                                                struct nmx_report *why);

@@ -103,26 +103,30 @@ static int arm_fd(struct nmx__ring *ring)
 	return n;
 }
 
-static inline int sync_ring(struct nmx__ring *ring)
+static inline int sync_ring(struct nmx__ring *ring, const char *caller)
 {
 	int n;
 
 	if (nmx__forked(ring->port->fork_generation))
 		return NMX_ERR_FORKED;
+	nmx__check_before_sync(ring, caller);
 	n = ring->port->backend->sync(ring);
-	return __builtin_expect(n == 0 && ring->fd_wanted, 0) ? arm_fd(ring) : n;
+	if (__builtin_expect(n == 0 && ring->fd_wanted, 0))
+		n = arm_fd(ring);
+	nmx__check_after_sync(ring);
+	return n;
 }
 
 int nmx_rx_sync(struct nmx_rx *rx)
 {
 	NMX__CHECK_CALLER(rx);
-	return sync_ring(nmx__ring_of_rx(rx));
+	return sync_ring(nmx__ring_of_rx(rx), __func__);
 }
 
 int nmx_tx_sync(struct nmx_tx *tx)
 {
 	NMX__CHECK_CALLER(tx);
-	return sync_ring(nmx__ring_of_tx(tx));
+	return sync_ring(nmx__ring_of_tx(tx), __func__);
 }
 
 struct pollfd nmx_rx_pollfd(struct nmx_rx *rx)

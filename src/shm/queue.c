@@ -37,6 +37,23 @@ static inline struct nmx__entry *entry_at(const struct nmx__qend *e, uint32_t in
 	return &e->queue->entry[index & (e->capacity - 1)];
 }
 
+/* Entries were last written by the other side.  Asking for all lines of a batch at once, to write, lets the transfers
+ * overlap; and a line that is read first and written later would cross twice. */
+static inline void prefetch_to_write(const void *line)
+{
+#if defined(__x86_64__)
+	__asm__ volatile("prefetchw %0" : : "m"(*(const char *)line)); /* the builtin needs a compiler flag to emit it */
+#else
+	__builtin_prefetch(line, 1);
+#endif
+}
+
+static inline void prefetch_entries(const struct nmx__qend *e, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i += 64 / sizeof(struct nmx__entry))
+		prefetch_to_write(entry_at(e, e->index + i));
+}
+
 /* ---- setting up */
 
 static size_t pending_offset(void) { return nmx__round_up(sizeof(struct nmx__own_ring), 128); }
@@ -123,10 +140,12 @@ static inline bool look_at_peer(struct nmx__qend *e)
 static inline void settle(struct nmx__qend *e, uint32_t first, uint32_t count)
 {
 	struct netmap_slot *slots = e->ring->slot;
+	const uint64_t *pending = e->pending;
+	uint32_t n = e->num_slots;
 
 	order_for_death();
-	for (uint32_t i = 0, s = first; i < count; i++, s = nmx__next(s, e->num_slots))
-		slot_set_word(&slots[s], e->pending[s]);
+	for (uint32_t s = first; count > 0; count--, s = nmx__next(s, n))
+		slot_set_word(&slots[s], pending[s]);
 	order_for_death();
 	atomic_store_explicit(&e->own->txn, 0, memory_order_relaxed);
 }
@@ -136,20 +155,23 @@ static inline void settle(struct nmx__qend *e, uint32_t first, uint32_t count)
 /* Writes the batch into the entries that we own.  Nobody sees it yet.  Returns 0 or an error. */
 static inline int fill_entries(struct nmx__qend *e, uint32_t count, uint64_t *bytes, uint64_t *packets)
 {
-	struct netmap_slot *slots = e->ring->slot;
-	uint64_t sum = 0, chained = 0;
-	uint32_t s = e->hwcur;
+	/* Copies, for the compiler cannot know that the stores below do not reach *e. */
+	const struct netmap_slot *slots = e->ring->slot;
+	struct nmx__entry *entries = e->queue->entry;
+	uint64_t *pending = e->pending, sum = 0, chained = 0;
+	uint32_t s = e->hwcur, n = e->num_slots, mask = e->capacity - 1, usable = e->num_bufs - NMX__FIRST_BUF;
 
-	for (uint32_t i = 0; i < count; i++, s = nmx__next(s, e->num_slots)) {
-		struct nmx__entry *entry = entry_at(e, e->index + i);
+	prefetch_entries(e, count);
+	for (uint32_t at = e->index, end = at + count; at != end; at++, s = nmx__next(s, n)) {
+		struct nmx__entry *entry = &entries[at & mask];
 		uint32_t spare = atomic_load_explicit(&entry->empty, memory_order_relaxed);
 		uint64_t word = slot_word(&slots[s]) & WORD_KEEP;
 
-		if (unlikely(!valid_index(e, spare)))
+		if (unlikely(spare - NMX__FIRST_BUF >= usable))
 			return NMX_ERR_CORRUPT;
-		if (unlikely(!valid_index(e, word_index(word))))
+		if (unlikely(word_index(word) - NMX__FIRST_BUF >= usable))
 			return NMX_ERR_RESET;
-		e->pending[s] = spare;
+		pending[s] = spare;
 		atomic_store_explicit(&entry->full, word, memory_order_relaxed);
 		sum += word_len(word);
 		chained += word >> 53 & 1;
@@ -225,32 +247,29 @@ struct progress {
 	uint64_t bytes, packets;
 };
 
-/* Puts the packet of entry i into slot s. */
-static inline void accept(struct nmx__qend *e, struct nmx__entry *entry, uint32_t s, uint64_t word)
-{
-	e->pending[s] = word;
-	atomic_store_explicit(&entry->empty, e->ring->slot[s].buf_idx, memory_order_relaxed);
-	/* The caller is about to read it, and it is in the sender's cache. */
-	__builtin_prefetch(e->bufs + (size_t)word_index(word) * e->buf_stride);
-}
-
 /* The fast path: packets of one slot, up to the first that is anything else. */
 static inline void take_singles(struct nmx__qend *e, uint32_t most, struct progress *p)
 {
-	uint32_t s = e->tail, i = 0;
-	uint64_t bytes = 0;
+	const struct netmap_slot *slots = e->ring->slot;
+	struct nmx__entry *entries = e->queue->entry;
+	uint64_t *pending = e->pending, bytes = 0;
+	uint32_t s = e->tail, n = e->num_slots, mask = e->capacity - 1, usable = e->num_bufs - NMX__FIRST_BUF;
+	uint32_t at = e->index, end = at + most, longest = e->max_len;
 
-	for (; i < most; i++, s = nmx__next(s, e->num_slots)) {
-		struct nmx__entry *entry = entry_at(e, e->index + i);
+	prefetch_entries(e, most);
+	for (; at != end; at++, s = nmx__next(s, n)) {
+		struct nmx__entry *entry = &entries[at & mask];
 		uint64_t word = atomic_load_explicit(&entry->full, memory_order_relaxed);
 
-		if (unlikely(!valid_index(e, word_index(word)) || word_len(word) - 1 >= e->max_len || word >> 48 != 0))
+		/* One compare for length and flags: any flag makes it longer than anything. */
+		if (unlikely(word_index(word) - NMX__FIRST_BUF >= usable || (uint32_t)(word >> 32) - 1 >= longest))
 			break;
-		accept(e, entry, s, word);
+		pending[s] = word;
+		atomic_store_explicit(&entry->empty, slots[s].buf_idx, memory_order_relaxed);
 		bytes += word_len(word);
 	}
-	p->entries = p->slots = i;
-	p->packets = i;
+	p->entries = p->slots = at - e->index;
+	p->packets = p->entries;
 	p->bytes = bytes;
 }
 
@@ -301,8 +320,10 @@ static __attribute__((__noinline__)) int take_packet(struct nmx__qend *e, uint32
 	if (count > room - p->slots)
 		return 0;
 	s = (e->tail + p->slots) % e->num_slots;
-	for (uint32_t i = 0; i < count; i++, s = nmx__next(s, e->num_slots))
-		accept(e, entry_at(e, at + i), s, words[i]);
+	for (uint32_t i = 0; i < count; i++, s = nmx__next(s, e->num_slots)) {
+		e->pending[s] = words[i];
+		atomic_store_explicit(&entry_at(e, at + i)->empty, e->ring->slot[s].buf_idx, memory_order_relaxed);
+	}
 	p->entries += count;
 	p->slots += count;
 	p->bytes += bytes;

@@ -95,19 +95,31 @@ static bool read_all(int fd, void *out, size_t bytes, uint64_t offset)
 	return pread(fd, out, bytes, (off_t)offset) == (ssize_t)bytes;
 }
 
+int nmx__extent_read(int fd, uint64_t where, uint8_t **extent, size_t *bytes)
+{
+	*bytes = (size_t)(uint32_t)where * NMX__PAGE;
+	*extent = NULL;
+	if (*bytes == 0 || *bytes > MAX_EXTENT_BYTES)
+		return 0;
+	*extent = aligned_alloc(128, *bytes);
+	if (!*extent)
+		return NMX_ERR_NO_MEMORY;
+	if (!read_all(fd, *extent, *bytes, (where >> 32) * NMX__PAGE)) {
+		free(*extent);
+		*extent = NULL;
+	}
+	return 0;
+}
+
 /* Gives one extent's buffers to the set, and its counters to the totals of its end. */
 static int recover_extent(struct nmx__segment *seg, int fd, uint32_t id, uint64_t where, uint64_t *set)
 {
-	size_t bytes = (size_t)(uint32_t)where * NMX__PAGE;
 	uint64_t counters[NMX__NUM_COUNTERS] = { 0 };
+	size_t bytes;
 	uint8_t *file;
+	int err = nmx__extent_read(fd, where, &file, &bytes);
 
-	if (bytes == 0 || bytes > MAX_EXTENT_BYTES)
-		return 0;
-	file = aligned_alloc(128, bytes);
-	if (!file)
-		return NMX_ERR_NO_MEMORY;
-	if (read_all(fd, file, bytes, (where >> 32) * NMX__PAGE)) {
+	if (file) {
 		const struct nmx__own_extent *extent = (const struct nmx__own_extent *)file;
 
 		nmx__extent_collect(seg, file, bytes, set, counters);
@@ -119,7 +131,7 @@ static int recover_extent(struct nmx__segment *seg, int fd, uint32_t id, uint64_
 		}
 	}
 	free(file);
-	return 0;
+	return err;
 }
 
 static int recover_file(struct nmx__segment *seg, int fd, uint32_t id)

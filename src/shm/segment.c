@@ -350,6 +350,11 @@ fail:
 static struct nmx__segment *attached;
 static pthread_mutex_t attached_lock = PTHREAD_MUTEX_INITIALIZER;
 
+/* A child must find it open, whatever other threads were doing. */
+static void before_fork(void) { pthread_mutex_lock(&attached_lock); }
+static void after_fork(void) { pthread_mutex_unlock(&attached_lock); }
+static void install_fork_handlers(void) { pthread_atfork(before_fork, after_fork, after_fork); }
+
 static struct nmx__segment *find_attached(const struct nmx__segment *same)
 {
 	for (struct nmx__segment *seg = attached; seg; seg = seg->next)
@@ -386,9 +391,11 @@ unlock:
 
 int nmx__seg_get(struct nmx__segment **out, const char *directory, const char *name, uint32_t num_bufs, struct nmx_report *why)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct nmx__segment *seg, *known;
 	int err;
 
+	pthread_once(&once, install_fork_handlers);
 	for (int tries = 0; tries < ATTACH_TRIES; tries++) {
 		err = open_file(&seg, directory, name && *name ? name : "default", true, why);
 		if (err < 0)

@@ -168,6 +168,10 @@ void nmx__totals_read(const struct nmx__totals *totals, uint64_t out[NMX__NUM_CO
 NMX_MUST_CHECK int nmx__recover_dead(struct nmx__segment *seg, struct nmx_report *why);
 NMX_MUST_CHECK int nmx__recover_member(struct nmx__segment *seg, uint32_t id, struct nmx_report *why);
 
+/* A private copy of one extent (an element of the header's table) of the own file fd: *extent is to be freed, NULL when
+ * there is none that could be read.  Errors: NMX_ERR_NO_MEMORY. */
+NMX_MUST_CHECK int nmx__extent_read(int fd, uint64_t where, uint8_t **extent, size_t *bytes);
+
 /* Everything that an extent of some member's file owns goes into set, and its rings' counters are added up.  file: the
  * extent's bytes, a private copy; nothing in it is trusted. */
 void nmx__extent_collect(const struct nmx__segment *seg, const uint8_t *file, size_t bytes, uint64_t *set,

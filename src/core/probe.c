@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* What could be opened here, and why not: the part of <nmx/inspect.h> that knows names and backends. */
+#include <stdio.h>
+#include <string.h>
+
+#include <nmx/inspect.h>
+
+#include "base/report.h"
+#include "core/port.h"
+
+static int no_segments(const struct nmx_segment_info *info, void *arg)
+{
+	(void)info, (void)arg;
+	return 1; /* that the directory can be used is all that is asked */
+}
+
+int nmx_backend_probe(enum nmx_backend id, const char *directory, struct nmx_report *why)
+{
+	const struct nmx__backend *backend = nmx__backend_find(id);
+	int err;
+
+	nmx__report_clear(why);
+	if (!backend)
+		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "there is no backend number %d", (int)id);
+	if (!backend->ring_bytes)
+		return nmx__fail(why, NMX_ERR_UNSUPPORTED_PLATFORM, 0, "%s", backend->missing);
+	if (id != NMX_PIPE)
+		return 0;
+	err = nmx_segment_list(directory, NULL, 0, no_segments, NULL, why);
+	return err < 0 ? err : 0;
+}
+
+/* ---- a pipe's name */
+
+struct search {
+	const char *key;
+	struct nmx_pipe_info found;
+};
+
+static int match(const struct nmx_pipe_info *info, void *arg)
+{
+	struct search *search = arg;
+
+	if (strcmp(info->name, search->key) != 0)
+		return 0;
+	search->found = *info;
+	return 1;
+}
+
+static int explain_pipe(const struct nmx__name *name, const struct nmx_options *o, struct nmx_report *why)
+{
+	char key[2 * NMX__NAME_MAX + 4];
+	const char *segment = *name->segment ? name->segment : o ? o->segment : NULL;
+	int end = name->end == '}', err;
+	struct search search = { .key = key };
+
+	snprintf(key, sizeof(key), "%s{%s", name->base, name->pipe);
+	err = nmx_pipe_list(o ? o->directory : NULL, segment, match, &search, why);
+	if (err == 0 || err == NMX_ERR_NO_SUCH) {
+		err = nmx_backend_probe(NMX_PIPE, o ? o->directory : NULL, why);
+		if (err < 0)
+			return err;
+		nmx__note(why, "\"%s\" is a pipe over shared memory that does not exist yet: opening it makes it, and what is sent "
+		               "waits for the other end, \"%s%c%s\"",
+		          name->port, name->base, end ? '{' : '}', name->pipe);
+		return 0;
+	}
+	if (err < 0)
+		return err;
+	if (*search.found.user[end])
+		return nmx__fail(why, NMX_ERR_BUSY, 0, "\"%s\" is open already, by %s", name->port, search.found.user[end]);
+	nmx__note(why, "\"%s\" is a pipe over shared memory with %u slots; this end is free, the other is %s%s; %llu packets wait for "
+	               "this end",
+	          name->port, search.found.slots[end], *search.found.user[!end] ? "used by " : "not open", search.found.user[!end],
+	          (unsigned long long)search.found.queued[!end]);
+	return 0;
+}
+
+int nmx_name_explain(const char *text, const struct nmx_options *o, struct nmx_report *why)
+{
+	static const struct nmx_options none;
+	const struct nmx__backend *backend;
+	struct nmx__name name;
+	int err;
+
+	nmx__report_clear(why);
+	err = nmx__name_parse(text, &name, why);
+	if (err < 0)
+		return err;
+	backend = nmx__backend_choose(&name, o ? o : &none, &err, why);
+	if (!backend)
+		return err;
+	if (backend->id == NMX_PIPE)
+		return explain_pipe(&name, o, why);
+	if (backend->id == NMX_PCAP)
+		nmx__note(why, "\"%s\" is read as a capture, or written with NMX_TX_ONLY", name.path);
+	else
+		nmx__note(why, "\"%s:%s\" is served by this process alone (%s)", nmx_backend_name(backend->id), name.port,
+		          backend->id == NMX_LOOP ? "it gives back what it is sent" : "it swallows and supplies");
+	return 0;
+}

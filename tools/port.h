@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* What the commands that open a port have in common: its options, its rings, its drops. */
+#ifndef NMX_TOOLS_PORT_H
+#define NMX_TOOLS_PORT_H
+
+#include <nmx/nmx.h>
+
+#include "json.h"
+#include "opt.h"
+
+struct port_options {
+	const char *name, *directory, *segment;
+	uint64_t slots;
+};
+
+/* Rows of a table of options, for a struct with a member `struct port_options port`. */
+/* clang-format off */
+#define PORT_AT(type, field) offsetof(type, port.field)
+#define PORT_OPERAND(type) { 0, NULL, OPT_TEXT, PORT_AT(type, name), "PORT", "eth0, x{1, vale0:a, ...", 0, 0 }
+#define PORT_OPTIONS(type)                                                                                           \
+	{ 0, "slots", OPT_COUNT, PORT_AT(type, slots), "N", "slots of each ring (default: 1024)", 2, 32768 },        \
+	{ 0, "dir", OPT_TEXT, PORT_AT(type, directory), "DIR", "directory of pipes and switches", 0, 0 },            \
+	{ 0, "segment", OPT_TEXT, PORT_AT(type, segment), "NAME", "memory segment in it (default: default)", 0, 0 }
+/* clang-format on */
+
+struct port {
+	const char *command, *name; /* for messages */
+	struct nmx_port *nm;
+	struct nmx_info info;
+	struct nmx_tx *tx;  /* ring 0; NULL with NMX_RX_ONLY */
+	struct nmx_rx **rx; /* all rings; none with NMX_TX_ONLY */
+	uint32_t num_rx;
+};
+
+/* Opens the port and checks its rings out; flags: enum nmx_option_flags.  Returns EXIT_OK, or says why not and
+ * returns EXIT_FAILED: there is nothing to close then. */
+int port_open(struct port *port, const char *command, const struct port_options *options, uint32_t flags);
+void port_close(struct port *port);
+
+/* Waits for a packet on any receive ring; timeout_ms at most STOP_SLICE_MS.  Returns as nmx_wait(). */
+int port_wait_rx(struct port *port, int timeout_ms);
+
+/* Drops since the port was made, by cause: nothing when there are none. */
+void port_drops_json(const struct port *port, struct json *json);
+void port_drops_say(const struct port *port, FILE *to);
+
+#endif
