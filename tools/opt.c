@@ -226,7 +226,7 @@ enum opt_result opt_parse(const struct command *command, int argc, char *const *
 		else
 			result = parse_long(&p, word + 2);
 	}
-	if (result == OPT_OK && next_operand(&p))
+	if (result == OPT_OK && next_operand(&p) && next_operand(&p)->value[0] != '[')
 		return wrong(&p, "%s is missing", next_operand(&p)->value);
 	return result;
 }

@@ -4,7 +4,8 @@
  *
  * command  a row of the dispatch table: its name, what it does, its table, its run()
  * option   -n 10k, -n10k, --count 10k, --count=10k; a flag takes no value
- * operand  a row without a letter and a name: given by position, in the order of the table, all required
+ * operand  a row without a letter and a name: given by position, in the order of the table; required, unless its value
+ *          is written in brackets, "[NAME]"
  *
  * Parsing is strict and pure: it writes the options and the error text, and looks at nothing but its arguments.
  */

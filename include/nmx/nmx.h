@@ -100,7 +100,7 @@ struct nmx_info {
 	uint32_t backend;     /* enum nmx_backend */
 	int32_t numa_node;    /* -1: none */
 	uint32_t region;      /* ports of one region exchange buffers */
-	char name[64];        /* as it would be opened again */
+	char name[64];        /* as it would be opened again; cut when it is longer (a capture's file) */
 };
 void nmx_port_info_sized(const struct nmx_port *port, struct nmx_info *info, size_t size);
 static inline void nmx_port_info(const struct nmx_port *port, struct nmx_info *info)

@@ -326,9 +326,10 @@ NMX_MUST_CHECK int nmx_tx_sync(struct nmx_tx *tx);
  * them), or fail.  Otherwise as nmx_rx_wait(). */
 NMX_MUST_CHECK int nmx_tx_wait(struct nmx_tx *tx, uint32_t slots, int timeout_ms);
 
-/* Syncs and waits until the other end has taken everything that was sent: before a close that must not
- * lose packets on a port that dies with its process.  (A pipe keeps what was synced: no need.)
- * Returns 0, NMX_ERR_TIMED_OUT, or as nmx_tx_sync(). */
+/* Syncs and waits until the other end has taken everything that was sent: before a close that must not lose
+ * packets.  (A pipe keeps what was synced while either of its ends is open; with the last one it is gone.)
+ * Returns 0, NMX_ERR_TIMED_OUT, or as nmx_tx_sync(): NMX_ERR_PEER_GONE may come although everything was taken;
+ * what nmx_tx_space() says after another nmx_tx_sync() tells. */
 NMX_MUST_CHECK int nmx_tx_drain(struct nmx_tx *tx, int timeout_ms);
 
 /* As nmx_rx_pollfd(): ready when there is room. */
@@ -413,13 +414,15 @@ static inline void nmx_batch_trim(struct nmx_batch *batch, uint32_t len)
 }
 
 /* Closes the batch and makes its packets the ring's: they go at the next nmx_tx_sync().  Slots not
- * filled, and a chain without its end, are not sent. */
+ * filled, and a chain without its end, are not sent.  Of a batch that is closed already, nothing is. */
 static inline void nmx_batch_commit(struct nmx_batch *batch)
 {
 	struct nmx_tx *tx = batch->tx;
 
 	NMX__CHECK_THREAD(tx);
 	NMX__CHECK(tx, batch->whole, tx->reserved || batch->whole == tx->ring->head, "nmx_batch_commit: the batch is not open");
+	if (nmx__unlikely(tx->reserved == 0)) /* empty, or closed already: what it knows of the ring is old */
+		return;
 	tx->ring->head = tx->ring->cur = batch->whole;
 	tx->reserved = 0;
 }

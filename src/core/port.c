@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* Life of ports and rings: open, check out, give back, close. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -107,6 +108,19 @@ static int prepare_held(struct nmx_port *port)
 	return 0;
 }
 
+/* As it would be opened again. */
+static void name_port(struct nmx_port *port)
+{
+	bool has_prefix = port->name.backend == NMX_LOOP || port->name.backend == NMX_NULL || port->name.backend == NMX_PCAP ||
+	                  port->name.backend == NMX_XDP;
+	const char *rest = port->name.backend == NMX_PCAP ? port->name.path : port->name.port;
+
+	if (has_prefix)
+		snprintf(port->info.name, sizeof(port->info.name), "%s:%.55s", nmx_backend_name(port->name.backend), rest);
+	else
+		memcpy(port->info.name, rest, sizeof(port->info.name)); /* all 63 characters */
+}
+
 int nmx_open_sized(struct nmx_port **out, const char *text, const struct nmx_options *options, size_t options_size,
                    struct nmx_report *why)
 {
@@ -130,7 +144,7 @@ int nmx_open_sized(struct nmx_port **out, const char *text, const struct nmx_opt
 	port->info.backend = (uint32_t)port->backend->id;
 	port->info.numa_node = -1;
 	port->info.extra_bufs = port->options.extra_bufs;
-	memcpy(port->info.name, port->name.port, sizeof(port->info.name));
+	name_port(port);
 	err = prepare_held(port);
 	if (err < 0) {
 		nmx__fail(why, err, ENOMEM, "cannot keep track of %u extra buffers", port->info.extra_bufs);

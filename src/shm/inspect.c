@@ -11,7 +11,7 @@
 #include <nmx/inspect.h>
 
 #include "base/report.h"
-#include "shm/segment.h"
+#include "shm/audit.h"
 
 /* ---- segments */
 
@@ -212,4 +212,24 @@ int nmx_segment_clean(const char *directory, const char *segment, bool *removed,
 	if (removed)
 		*removed = gone;
 	return err < 0 ? err : (int)(before - after);
+}
+
+int nmx_segment_audit(const char *directory, const char *segment, struct nmx_audit *out, struct nmx_report *why)
+{
+	struct nmx__audit audit;
+	struct nmx__segment *seg;
+	int err;
+
+	nmx__report_clear(why);
+	err = nmx__seg_look(&seg, directory, segment ? segment : "default", why);
+	if (err < 0)
+		return err;
+	err = nmx__audit(seg, &audit);
+	if (err == 0)
+		*out = (struct nmx_audit){ .bufs = audit.buffers, .free = audit.free, .queued = audit.queued, .held = audit.held,
+			                   .lost = audit.lost, .doubled = audit.doubled + audit.nonsense };
+	else
+		nmx__fail(why, err, 0, "the segment \"%s/%s\" cannot be audited: %s", seg->dir.path, seg->name, nmx_strerror(err));
+	nmx__seg_unlook(seg);
+	return err;
 }

@@ -211,6 +211,15 @@ static inline int hand_over(struct nmx__qend *e, uint32_t count)
 	return 0;
 }
 
+/* As many packets may be under way as the ring can show: all of its slots are free when, and only when, the other
+ * end has taken everything. */
+static inline uint32_t free_slots(const struct nmx__qend *e)
+{
+	uint32_t used = e->index - e->peer, most = e->num_slots - 1;
+
+	return used < most ? most - used : 0;
+}
+
 int nmx__queue_send(struct nmx__qend *e)
 {
 	uint32_t n = e->num_slots, room, tail;
@@ -225,12 +234,10 @@ int nmx__queue_send(struct nmx__qend *e)
 			return err;
 	}
 	NMX__COUNT(e->own, tx_syncs, 1);
-	room = e->capacity - (e->index - e->peer);
-	if ((count == 0 || room < n / 2) && unlikely(!look_at_peer(e)))
+	if ((count == 0 || free_slots(e) < n / 2) && unlikely(!look_at_peer(e)))
 		return NMX_ERR_CORRUPT;
 	/* Only what the queue has room for is the user's: so what is committed can always be handed over. */
-	room = e->capacity - (e->index - e->peer);
-	room = room < n - 1 ? room : n - 1;
+	room = free_slots(e);
 	tail = e->hwcur + room < n ? e->hwcur + room : e->hwcur + room - n;
 	poison_slots(e, e->tail, tail, false);
 	e->ring->tail = e->tail = tail;
@@ -242,7 +249,7 @@ bool nmx__queue_has_room(struct nmx__qend *e, uint32_t slots)
 	uint32_t used = e->index - atomic_load(&e->queue->head);
 
 	/* An index that is nonsense is news too: the next sync says so. */
-	return used > e->capacity || e->capacity - used >= slots;
+	return used > e->capacity || used + slots < e->num_slots;
 }
 
 /* ---- receive */
@@ -361,20 +368,20 @@ static inline void take_over(struct nmx__qend *e, const struct progress *p)
 
 int nmx__queue_receive(struct nmx__qend *e)
 {
-	uint32_t n = e->num_slots, cur = e->ring->cur, room, avail;
+	uint32_t n = e->num_slots, head = e->ring->head, room, avail;
 	struct progress p;
 	int more = 1;
 
-	if (unlikely(!cursors_valid(e, e->ring->head, cur)))
+	if (unlikely(!cursors_valid(e, head, e->ring->cur)))
 		return reset(e);
-	poison_slots(e, e->hwcur, cur, true);
-	e->ring->head = e->hwcur = cur;
-	e->ring->tail = e->tail;
+	poison_slots(e, e->hwcur, head, true);
+	e->hwcur = head;
+	e->ring->tail = e->tail; /* the user may have written it */
 	NMX__COUNT(e->own, rx_syncs, 1);
 	if (e->peer == e->index && unlikely(!look_at_peer(e)))
 		return NMX_ERR_CORRUPT;
 	avail = e->peer - e->index;
-	room = n - 1 - nmx__distance(cur, e->tail, n);
+	room = n - 1 - nmx__distance(head, e->tail, n);
 	take_singles(e, avail < room ? avail : room, &p);
 	while (unlikely(more == 1 && p.entries < avail && p.slots < room))
 		more = take_packet(e, avail, room, &p);
