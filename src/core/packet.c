@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* Calls of <nmx/ring.h> that move a whole batch, or a packet of several slots. */
+#include "core/check.h"
 #include "core/ring.h"
 
 int nmx_tx_send_long(struct nmx_tx *tx, const void *data, uint32_t len)
@@ -77,27 +78,64 @@ static void count_too_long(struct nmx_tx *tx)
 	__atomic_fetch_add(&ring->port->forward_too_long, 1, __ATOMIC_RELAXED);
 }
 
-uint32_t nmx_forward(struct nmx_rx *rx, struct nmx_tx *tx, uint32_t max)
+/* The common case, at full speed: packets of one slot, within a region, up to the first that is anything else. */
+static uint32_t forward_singles(struct nmx_rx *rx, struct nmx_tx *tx, uint32_t max)
 {
-	uint32_t done = 0, bytes;
+	struct netmap_slot *in = rx->ring->slot, *out = tx->ring->slot;
+	uint32_t from = rx->ring->cur, to = tx->ring->cur, from_tail = rx->ring->tail, to_tail = tx->ring->tail;
+	uint32_t from_slots = rx->num_slots, to_slots = tx->num_slots, longest = tx->max_len, done = 0;
+	uint32_t *transit = tx->transit;
+
+	for (; done < max && from != from_tail && to != to_tail; done++) {
+		struct netmap_slot *a = &in[from], *b = &out[to];
+
+		if ((a->flags & NMX_MORE) || (uint32_t)a->len - 1 >= longest)
+			break;
+		nmx__exchange(transit, &b->buf_idx, &a->buf_idx);
+		b->len = a->len;
+		b->flags = a->flags = NS_BUF_CHANGED;
+		from = nmx__next(from, from_slots);
+		to = nmx__next(to, to_slots);
+	}
+	rx->ring->cur = from;
+	tx->ring->head = tx->ring->cur = to;
+	return done;
+}
+
+/* One packet of any kind.  Returns its slots, or 0: nothing waits, or there is no room for all of it. */
+static uint32_t forward_packet(struct nmx_rx *rx, struct nmx_tx *tx, uint32_t max)
+{
+	uint32_t bytes, slots = first_packet(rx, &bytes);
+	bool fits = slots <= tx->max_frags;
 	struct nmx_frame frame;
 
-	while (done < max && !tx->reserved && tx->ring->head == tx->ring->cur) {
-		uint32_t slots = first_packet(rx, &bytes);
-		bool fits = slots <= tx->max_frags && (slots == 1 ? bytes : 1) <= tx->max_len;
-
-		if (slots == 0 || slots > max - done || (fits && slots > nmx_tx_space(tx)))
-			break;
-		for (uint32_t i = 0; i < slots && nmx_rx_peek(rx, &frame); i++) {
-			if (fits && nmx_tx_forward(tx, &frame) < 0) {
-				nmx_tx_abandon(tx); /* a fragment longer than a slot of tx, or empty */
-				fits = false;
-			}
-			nmx_rx_next(rx);
+	if (slots == 0 || slots > max || (fits && slots > nmx_tx_space(tx)))
+		return 0;
+	for (uint32_t i = 0; i < slots && nmx_rx_peek(rx, &frame); i++) {
+		if (fits && nmx_tx_forward(tx, &frame) < 0) {
+			nmx_tx_abandon(tx); /* a fragment longer than a slot of tx, or empty */
+			fits = false;
 		}
-		if (!fits)
-			count_too_long(tx);
-		done += slots;
+		nmx_rx_next(rx);
+	}
+	if (!fits)
+		count_too_long(tx);
+	return slots;
+}
+
+uint32_t nmx_forward(struct nmx_rx *rx, struct nmx_tx *tx, uint32_t max)
+{
+	uint32_t done = 0, more = 1;
+
+	NMX__CHECK_CALLER(rx);
+	NMX__CHECK_CALLER(tx);
+	if (tx->reserved || tx->ring->head != tx->ring->cur)
+		return 0; /* a batch is open, or a chain begun */
+	while (more && done < max) {
+		if (nmx_same_region(rx, tx))
+			done += forward_singles(rx, tx, max - done);
+		more = done < max ? forward_packet(rx, tx, max - done) : 0;
+		done += more;
 	}
 	return done;
 }

@@ -23,18 +23,25 @@ void nmx__bell_close(struct nmx__bell *bell)
 static int open_fifo(const struct nmx__bell *bell, bool make)
 {
 	char file[NMX__FILE_NAME_MAX];
+	mode_t mode = bell->seg->dir.file_mode;
+	bool made = false;
 	struct stat st;
 	int fd;
 
 	nmx__seg_file(bell->seg, file, "b%u.%u.%c", bell->record, bell->queue, bell->side);
-	if (make && mkfifoat(bell->seg->dir.fd, file, bell->seg->dir.file_mode) < 0 && errno != EEXIST)
-		return -1;
+	if (make) {
+		made = mkfifoat(bell->seg->dir.fd, file, mode) == 0;
+		if (!made && errno != EEXIST)
+			return -1;
+	}
 	fd = openat(bell->seg->dir.fd, file, O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
 	if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode))) {
 		close(fd);
 		errno = EEXIST;
 		return -1;
 	}
+	if (fd >= 0 && made && mode != 0600)
+		(void)!fchmod(fd, mode); /* the umask took the group's part away, and it could not ring */
 	return nmx__fd_track(fd);
 }
 

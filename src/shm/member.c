@@ -30,7 +30,7 @@ int nmx__member_open(const struct nmx__segment *seg, uint32_t id)
 	char file[NMX__FILE_NAME_MAX];
 
 	nmx__seg_file(seg, file, "m%u", id);
-	return openat(seg->dir.fd, file, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	return openat(seg->dir.fd, file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
 }
 
 bool nmx__member_alive(const struct nmx__segment *seg, uint32_t id)
@@ -146,11 +146,12 @@ int nmx__member_join(struct nmx__segment *seg, struct nmx_report *why)
 	seg->gen = nmx__seg_next_gen(seg);
 	nmx__seg_file(seg, file, "m%u", seg->member);
 	unlinkat(seg->dir.fd, file, 0); /* of one that was recovered, but for its name */
-	seg->own_fd = nmx__fd_track(openat(seg->dir.fd, file, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, seg->dir.file_mode));
+	mode_t mode = seg->dir.file_mode & ~(mode_t)0022; /* ours alone to write: we trust what is in it */
+	seg->own_fd = nmx__fd_track(openat(seg->dir.fd, file, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
 	if (seg->own_fd < 0)
 		return no_own_file(seg, errno, why);
-	if (seg->dir.file_mode != 0600)
-		(void)!fchmod(seg->own_fd, seg->dir.file_mode);
+	if (mode != 0600)
+		(void)!fchmod(seg->own_fd, mode); /* the umask took the group's part away */
 	/* Alive before anybody can see us, so that nobody takes us for dead. */
 	err = nmx__lock_try(seg->own_fd, NMX__LOCK_LIFE) < 0 ? errno : write_own_header(seg);
 	if (err) {

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+#
+# A short front of meson, which does the work.
+#   make            builds build/nmx, build/nmx-bench and the library
+#   make demo       installs what is missing, builds, and shows packets moving
+#   make check      installs what is missing, builds, and runs all tests
+#   make bench      measures pipes against a bare loop (BENCH="--quick turn-spin": options and cases)
+#   make instructions  instructions per packet of the inlines, by gcc and clang
+#   make sanitize   the tests under AddressSanitizer with UndefinedBehaviorSanitizer, and under ThreadSanitizer
+#   make fuzz       the fuzzers of the parsers, FUZZ_SECONDS (15) each
+#   make lint       cppcheck, clang-tidy, clang-format
+#   make install    into PREFIX (/usr/local), below DESTDIR if that is given
+#   make clean      removes what the above have built
+# make PACKAGES=true ... leaves the packages alone.
+
+BUILD    ?= build
+PREFIX   ?= /usr/local
+PACKAGES ?= scripts/install-packages
+MESON    ?= meson
+BENCH    ?=
+FUZZ_SECONDS ?= 15
+
+SETUP    := $(BUILD)/build.ninja
+ASAN     := -Db_sanitize=address,undefined -Dbuildtype=debugoptimized -Dtests=enabled -Dwerror=true
+TSAN     := -Db_sanitize=thread -Dbuildtype=debugoptimized -Dtests=enabled -Dwerror=true
+
+all: $(SETUP)
+	ninja -C $(BUILD)
+
+$(SETUP):
+	@command -v $(MESON) >/dev/null || $(PACKAGES) build
+	$(MESON) setup $(BUILD) --prefix=$(abspath $(PREFIX))
+
+demo:
+	@$(PACKAGES) build
+	@$(MAKE) --no-print-directory quiet
+	@$(BUILD)/nmx demo
+
+# For targets whose own output is what people want to see.
+quiet: $(SETUP)
+	@ninja -C $(BUILD) --quiet
+
+check:
+	@$(PACKAGES) build test
+	@$(MAKE) --no-print-directory $(SETUP)
+	@scripts/check $(BUILD) -- -Dtests=enabled
+
+sanitize: sanitize-address sanitize-thread
+
+sanitize-address:
+	@$(PACKAGES) build test sanitize
+	@[ -f build-asan/build.ninja ] || $(MESON) setup build-asan $(ASAN)
+	@scripts/check build-asan --setup sanitize
+
+sanitize-thread:
+	@$(PACKAGES) build test sanitize
+	@[ -f build-tsan/build.ninja ] || CC=clang $(MESON) setup build-tsan $(TSAN)
+	@scripts/check build-tsan --setup sanitize
+
+fuzz:
+	@$(PACKAGES) build test sanitize
+	@[ -f build-fuzz/build.ninja ] || CC=clang $(MESON) setup build-fuzz -Dfuzzers=true
+	@scripts/check build-fuzz -- -Dfuzz_seconds=$(FUZZ_SECONDS)
+
+bench:
+	@$(PACKAGES) build
+	@$(MAKE) --no-print-directory quiet
+	@$(BUILD)/nmx-bench $(BENCH)
+
+# Counted, not timed: callgrind.
+instructions:
+	@$(PACKAGES) build sanitize count
+	@$(MAKE) --no-print-directory quiet
+	@bench/instructions.sh $(abspath $(BUILD))
+
+lint:
+	@$(PACKAGES) build lint
+	@$(MAKE) --no-print-directory quiet
+	@scripts/lint $(BUILD)
+
+# ldconfig: programs find a new shared library only when its cache knows it; not for a staging directory.
+install: all
+	$(MESON) configure $(BUILD) -Dprefix=$(abspath $(PREFIX))
+	$(MESON) install -C $(BUILD) $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
+	@[ -n "$(DESTDIR)" ] || [ "$$(id -u)" -ne 0 ] || ldconfig
+
+clean:
+	rm -rf $(BUILD) build-asan build-tsan build-fuzz
+
+.PHONY: all demo quiet check sanitize sanitize-address sanitize-thread fuzz bench instructions lint install clean

@@ -1,0 +1,35 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Instructions per packet of the loops in instructions.c, counted by callgrind: repeatable, whatever else the machine
+# does.  Usage: instructions.sh BUILD_DIRECTORY [COMPILER...]
+set -eu
+build=$1
+shift
+[ $# -gt 0 ] || set -- gcc clang
+source=$(cd "$(dirname "$0")/.." && pwd)
+command -v valgrind >/dev/null || { echo "instructions: valgrind is not installed"; exit 77; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# callgrind's inclusive cost of one function: its own lines and those of what it calls.
+cost() {
+	valgrind --tool=callgrind --dump-instr=no --toggle-collect="$2" --callgrind-out-file="$work/out" "$1" "$2" >/dev/null 2>"$work/err" ||
+		{ cat "$work/err" >&2; exit 1; }
+	awk '/^(summary|totals):/ { total = $2 } END { print total + 0 }' "$work/out"
+}
+
+packets=102300 # 100 calls, 1023 packets each
+printf '%-22s' loop
+for compiler; do printf '%10s' "$compiler"; done
+printf '\n'
+for compiler; do
+	command -v "$compiler" >/dev/null || { echo "instructions: $compiler is not installed" >&2; exit 77; }
+	"$compiler" -std=c11 -O2 -g -I"$source/include" -o "$work/$compiler" "$source/bench/instructions.c" -L"$build/src" -lnmx -Wl,-rpath,"$build/src"
+done
+for loop in rx_by_hand rx_for_each rx_recv rx_recv_batch tx_by_hand tx_batch tx_send forward_by_hand forward_one_by_one forward_all; do
+	printf '%-22s' "$loop"
+	for compiler; do
+		printf '%10s' "$(cost "$work/$compiler" "$loop" | awk -v n=$packets '{ printf "%.1f", $1 / n }')"
+	done
+	printf '\n'
+done

@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""examples.py SOURCE_ROOT EXAMPLES_BUILD_DIR: runs every example, and checks what it says."""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+TIMEOUT = 60
+
+
+class Examples:
+    def __init__(self, folder, directory):
+        self.folder = folder
+        self.env = dict(os.environ, NMX_DIR=directory)
+        self.used = set()
+
+    def start(self, name, *args):
+        self.used.add(name)
+        return subprocess.Popen([self.folder / name, *args], env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                text=True)
+
+    def finish(self, process, pattern):
+        try:
+            said, _ = process.communicate(timeout=TIMEOUT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            sys.exit(f'{process.args} did not end; it said: {process.communicate()[0]}')
+        if process.returncode or not re.fullmatch(pattern, said, re.S):
+            sys.exit(f'{process.args} ended with {process.returncode} and said:\n{said}\nexpected: {pattern}')
+        print(f'{pathlib.Path(process.args[0]).name}: {said.strip().splitlines()[-1]}')
+
+    def run(self, pattern, name, *args):
+        self.finish(self.start(name, *args), pattern)
+
+
+def pair(examples, sender_first):
+    """Two programs that share nothing but a name, in either order."""
+    sender = (r'example\{1: sent 20000 packets\n', 'pipe_sender', 'example{1', '20000')
+    receiver = (r'example\}1: received 20000 packets, 0 wrong; the sender has gone\n', 'pipe_receiver')
+    started = [(which[0], examples.start(*which[1:])) for which in ((sender, receiver) if sender_first else (receiver, sender))]
+    for pattern, process in started:
+        examples.finish(process, pattern)
+
+
+def several(examples):
+    poll = examples.start('poll_basic', 'a}1', 'b}1')
+    senders = [(n, examples.start('pipe_sender', n + '{1', count)) for n, count in (('a', '1000'), ('b', '2000'))]
+    for name, process in senders:
+        examples.finish(process, name + r'\{1: sent \d+ packets\n')
+    examples.finish(poll, r'(?=.*a\}1: 1000 packets)(?=.*b\}1: 2000 packets).*')
+
+
+def tour_is_complete(source):
+    """Every call of <nmx/ring.h> is in the tour."""
+    header = re.sub(r'/\*.*?\*/', '', (source / 'include/nmx/ring.h').read_text(), flags=re.S)
+    tour = (source / 'examples/tour.c').read_text()
+    calls = set(re.findall(r'^(?:NMX_MUST_CHECK )?(?:static inline )?(?:int|void|bool|uint32_t|uint8_t \*|struct pollfd) ?(nmx_[a-z]\w*)\(',
+                           header, re.M))
+    missing = sorted(c for c in calls if not re.search(rf'\b{c} ?\(', tour))
+    if missing or len(calls) < 25:
+        sys.exit(f'of {len(calls)} calls of <nmx/ring.h>, the tour lacks {missing}')
+    print(f'the tour shows all {len(calls)} calls of <nmx/ring.h>')
+
+
+def main(source, folder):
+    tour_is_complete(source)
+    with tempfile.TemporaryDirectory(prefix='nmx-examples-') as directory:
+        examples = Examples(folder, directory)
+        examples.run(r'received 14 bytes: hello netmap!\n', 'hello')
+        examples.run(r'.*in all: (\d+) packets sent, \1 received\n', 'tour')
+        examples.run(r'2000 round trips, .* microseconds each\n', 'ping_pong', '2000')
+        examples.run(r'200000 packets, .*: right\n', 'pipe_threads', '200000')
+        pair(examples, True)
+        pair(examples, False)
+        several(examples)
+        left = os.listdir(directory)
+        if left:
+            sys.exit(f'left in the namespace directory: {left}')
+    there = {p.stem for p in (source / 'examples').glob('*.c')}
+    if there != examples.used:
+        sys.exit(f'examples that are not run: {sorted(there - examples.used)}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])))
