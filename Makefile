@@ -5,7 +5,9 @@
 #   make demo       installs what is missing, builds, and shows packets moving
 #   make check      installs what is missing, builds, and runs all tests
 #   make bench      measures pipes against a bare loop (BENCH="--quick turn-spin": options and cases)
+#   make instructions  instructions per packet of the inlines, by gcc and clang
 #   make sanitize   the tests under AddressSanitizer with UndefinedBehaviorSanitizer, and under ThreadSanitizer
+#   make fuzz       the fuzzers of the parsers, FUZZ_SECONDS (15) each
 #   make lint       cppcheck, clang-tidy, clang-format
 #   make install    into PREFIX (/usr/local), below DESTDIR if that is given
 #   make clean      removes what the above have built
@@ -16,6 +18,7 @@ PREFIX   ?= /usr/local
 PACKAGES ?= scripts/install-packages
 MESON    ?= meson
 BENCH    ?=
+FUZZ_SECONDS ?= 15
 
 SETUP    := $(BUILD)/build.ninja
 ASAN     := -Db_sanitize=address,undefined -Dbuildtype=debugoptimized -Dtests=enabled -Dwerror=true
@@ -54,10 +57,21 @@ sanitize-thread:
 	@[ -f build-tsan/build.ninja ] || CC=clang $(MESON) setup build-tsan $(TSAN)
 	@scripts/check build-tsan --setup sanitize
 
+fuzz:
+	@$(PACKAGES) build test sanitize
+	@[ -f build-fuzz/build.ninja ] || CC=clang $(MESON) setup build-fuzz -Dfuzzers=true
+	@scripts/check build-fuzz -- -Dfuzz_seconds=$(FUZZ_SECONDS)
+
 bench:
 	@$(PACKAGES) build
 	@$(MAKE) --no-print-directory quiet
 	@$(BUILD)/nmx-bench $(BENCH)
+
+# Counted, not timed: callgrind.
+instructions:
+	@$(PACKAGES) build sanitize count
+	@$(MAKE) --no-print-directory quiet
+	@bench/instructions.sh $(abspath $(BUILD))
 
 lint:
 	@$(PACKAGES) build lint
@@ -71,6 +85,6 @@ install: all
 	@[ -n "$(DESTDIR)" ] || [ "$$(id -u)" -ne 0 ] || ldconfig
 
 clean:
-	rm -rf $(BUILD) build-asan build-tsan
+	rm -rf $(BUILD) build-asan build-tsan build-fuzz
 
-.PHONY: all demo quiet check sanitize sanitize-address sanitize-thread bench lint install clean
+.PHONY: all demo quiet check sanitize sanitize-address sanitize-thread fuzz bench instructions lint install clean

@@ -414,13 +414,15 @@ static inline void nmx_batch_trim(struct nmx_batch *batch, uint32_t len)
 }
 
 /* Closes the batch and makes its packets the ring's: they go at the next nmx_tx_sync().  Slots not
- * filled, and a chain without its end, are not sent. */
+ * filled, and a chain without its end, are not sent.  Of a batch that is closed already, nothing is. */
 static inline void nmx_batch_commit(struct nmx_batch *batch)
 {
 	struct nmx_tx *tx = batch->tx;
 
 	NMX__CHECK_THREAD(tx);
 	NMX__CHECK(tx, batch->whole, tx->reserved || batch->whole == tx->ring->head, "nmx_batch_commit: the batch is not open");
+	if (nmx__unlikely(tx->reserved == 0)) /* empty, or closed already: what it knows of the ring is old */
+		return;
 	tx->ring->head = tx->ring->cur = batch->whole;
 	tx->reserved = 0;
 }

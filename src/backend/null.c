@@ -56,18 +56,18 @@ static int swallow(struct null_ring *r, struct netmap_ring *ring)
 
 static int supply(struct null_ring *r, struct netmap_ring *ring)
 {
-	uint32_t n = r->own->num_slots, taken = nmx__distance(r->hwcur, ring->cur, n);
+	uint32_t n = r->own->num_slots, taken = nmx__distance(r->hwcur, ring->head, n);
 
-	for (uint32_t s = r->hwcur; s != ring->cur; s = nmx__next(s, n)) {
+	for (uint32_t s = r->hwcur; s != ring->head; s = nmx__next(s, n)) {
 		ring->slot[s].len = SUPPLIED_LEN;
 		ring->slot[s].flags = 0;
 	}
 	NMX__COUNT(r->own, rx_packets, taken);
 	NMX__COUNT(r->own, rx_bytes, (uint64_t)taken * SUPPLIED_LEN);
 	NMX__COUNT(r->own, rx_syncs, 1);
-	r->hwcur = ring->head = ring->cur;
+	r->hwcur = ring->head;
 	ring->tail = (r->hwcur ? r->hwcur : n) - 1;
-	return (int)n - 1;
+	return (int)nmx__distance(ring->cur, ring->tail, n);
 }
 
 static int null_sync(struct nmx__ring *base)

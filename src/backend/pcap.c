@@ -204,7 +204,7 @@ static int pcap_port_sync(struct nmx__ring *base)
 		return write_out(r, ring);
 	}
 	NMX__COUNT(r->own, rx_syncs, 1);
-	r->hwcur = ring->head = ring->cur;
+	r->hwcur = ring->head;
 	waiting = fill(r, ring);
 	return waiting ? waiting : r->ended;
 }

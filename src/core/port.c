@@ -115,8 +115,10 @@ static void name_port(struct nmx_port *port)
 	                  port->name.backend == NMX_XDP;
 	const char *rest = port->name.backend == NMX_PCAP ? port->name.path : port->name.port;
 
-	snprintf(port->info.name, sizeof(port->info.name), "%s%s%.55s", has_prefix ? nmx_backend_name(port->name.backend) : "",
-	         has_prefix ? ":" : "", rest);
+	if (has_prefix)
+		snprintf(port->info.name, sizeof(port->info.name), "%s:%.55s", nmx_backend_name(port->name.backend), rest);
+	else
+		memcpy(port->info.name, rest, sizeof(port->info.name)); /* all 63 characters */
 }
 
 int nmx_open_sized(struct nmx_port **out, const char *text, const struct nmx_options *options, size_t options_size,

@@ -45,7 +45,8 @@ struct nmx__backend {
 	/* No ring is checked out any more. */
 	void (*close)(struct nmx_port *port);
 
-	/* As nmx_rx_sync() or nmx_tx_sync() says, but for arming. */
+	/* As nmx_rx_sync() or nmx_tx_sync() says, but for arming; as in netmap, head is how far a receive ring is given
+	 * back. */
 	int (*sync)(struct nmx__ring *ring);
 	/* Before a sleep: announces it, and says whether there is news after all (1: then it is not announced), 0, or an
 	 * error.  For transmit rings news is room for so many slots. */

@@ -120,6 +120,8 @@ static inline int sync_ring(struct nmx__ring *ring, const char *caller)
 int nmx_rx_sync(struct nmx_rx *rx)
 {
 	NMX__CHECK_CALLER(rx);
+	if (!nmx__forked(nmx__ring_of_rx(rx)->port->fork_generation))
+		rx->ring->head = rx->ring->cur; /* what was received is given back; netmap's release point is head */
 	return sync_ring(nmx__ring_of_rx(rx), __func__);
 }
 

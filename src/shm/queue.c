@@ -136,7 +136,7 @@ static inline bool look_at_peer(struct nmx__qend *e)
 	return true;
 }
 
-/* After the commit: the slots take what is pending for them, and the note of the sync in flight goes. */
+/* After the commit: the slots take what is pending for them. */
 static inline void settle(struct nmx__qend *e, uint32_t first, uint32_t count)
 {
 	struct netmap_slot *slots = e->ring->slot;
@@ -146,6 +146,11 @@ static inline void settle(struct nmx__qend *e, uint32_t first, uint32_t count)
 	order_for_death();
 	for (uint32_t s = first; count > 0; count--, s = nmx__next(s, n))
 		slot_set_word(&slots[s], pending[s]);
+}
+
+/* The note of the sync in flight goes, when the ring says all that it said. */
+static inline void forget_txn(struct nmx__qend *e)
+{
 	order_for_death();
 	atomic_store_explicit(&e->own->txn, 0, memory_order_relaxed);
 }
@@ -197,6 +202,7 @@ static inline int hand_over(struct nmx__qend *e, uint32_t count)
 	e->index += count;
 	atomic_store(&e->queue->tail, e->index); /* the commit; pairs with look_at_peer() of the receiver */
 	settle(e, first, count);
+	forget_txn(e);
 	e->hwcur = e->ring->head;
 	NMX__COUNT(e->own, tx_packets, packets);
 	NMX__COUNT(e->own, tx_bytes, bytes);
@@ -346,6 +352,7 @@ static inline void take_over(struct nmx__qend *e, const struct progress *p)
 	tail = tail < e->num_slots ? tail : tail - e->num_slots;
 	poison_slots(e, first, tail, false);
 	e->ring->tail = e->tail = tail;
+	forget_txn(e); /* after the tail: what came in and is nowhere else would die uncounted */
 	NMX__COUNT(e->own, rx_packets, p->packets);
 	NMX__COUNT(e->own, rx_bytes, p->bytes);
 	if (unlikely(nmx__wake(&e->queue->tx_sleep, &e->peer_bell)))
@@ -354,20 +361,20 @@ static inline void take_over(struct nmx__qend *e, const struct progress *p)
 
 int nmx__queue_receive(struct nmx__qend *e)
 {
-	uint32_t n = e->num_slots, cur = e->ring->cur, room, avail;
+	uint32_t n = e->num_slots, head = e->ring->head, room, avail;
 	struct progress p;
 	int more = 1;
 
-	if (unlikely(!cursors_valid(e, e->ring->head, cur)))
+	if (unlikely(!cursors_valid(e, head, e->ring->cur)))
 		return reset(e);
-	poison_slots(e, e->hwcur, cur, true);
-	e->ring->head = e->hwcur = cur;
-	e->ring->tail = e->tail;
+	poison_slots(e, e->hwcur, head, true);
+	e->hwcur = head;
+	e->ring->tail = e->tail; /* the user may have written it */
 	NMX__COUNT(e->own, rx_syncs, 1);
 	if (e->peer == e->index && unlikely(!look_at_peer(e)))
 		return NMX_ERR_CORRUPT;
 	avail = e->peer - e->index;
-	room = n - 1 - nmx__distance(cur, e->tail, n);
+	room = n - 1 - nmx__distance(head, e->tail, n);
 	take_singles(e, avail < room ? avail : room, &p);
 	while (unlikely(more == 1 && p.entries < avail && p.slots < room))
 		more = take_packet(e, avail, room, &p);

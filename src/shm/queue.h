@@ -37,7 +37,7 @@ void nmx__qend_init(struct nmx__qend *end, struct nmx__own_ring *own, struct nmx
  * error nothing was handed over. */
 NMX_MUST_CHECK int nmx__queue_send(struct nmx__qend *end);
 
-/* Gives [hwcur, cur) of a receive ring back and brings in what there is and fits.  Errors as above. */
+/* Gives [hwcur, head) of a receive ring back and brings in what there is and fits.  Errors as above. */
 NMX_MUST_CHECK int nmx__queue_receive(struct nmx__qend *end);
 
 /* News for a receiver: the queue holds packets.  For a sender: that many slots of the ring could be free.  Reads the

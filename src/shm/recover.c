@@ -37,6 +37,14 @@ static bool has_committed(const struct nmx__segment *seg, const struct nmx__own_
 	return false;
 }
 
+/* Received and not released; with what a committed sync had not yet added to the ring. */
+static uint32_t count_unread(const struct netmap_ring *ring, uint32_t n, uint64_t committed)
+{
+	uint32_t tail = committed ? (nmx__txn_first(committed) + nmx__txn_slots(committed)) % n : ring->tail;
+
+	return ring->head < n && tail < n ? nmx__distance(ring->head, tail, n) : 0;
+}
+
 static void collect_ring(const struct nmx__segment *seg, const struct nmx__own_extent *extent, const uint8_t *start, size_t size,
                          uint64_t *set, uint64_t counters[NMX__NUM_COUNTERS])
 {
@@ -59,8 +67,8 @@ static void collect_ring(const struct nmx__segment *seg, const struct nmx__own_e
 	nmx__bufs_set_add(seg, set, own->transit);
 	for (unsigned i = 0; i < NMX__NUM_COUNTERS; i++)
 		counters[i] += atomic_load_explicit(&own->counters.at[i], memory_order_relaxed);
-	if (!own->is_tx && ring->head < n && ring->tail < n)
-		counters[offsetof(struct nmx_stats, drop_unread) / sizeof(uint64_t)] += nmx__distance(ring->head, ring->tail, n);
+	if (!own->is_tx)
+		counters[offsetof(struct nmx_stats, drop_unread) / sizeof(uint64_t)] += count_unread(ring, n, committed ? txn : 0);
 }
 
 /* Staged buffers belong to the record's queues once it is live. */
