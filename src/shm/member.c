@@ -144,6 +144,7 @@ int nmx__member_join(struct nmx__segment *seg, struct nmx_report *why)
 		                 seg->dir.path, seg->name, NMX__MAX_MEMBERS);
 	seg->member = (uint32_t)id;
 	seg->gen = nmx__seg_next_gen(seg);
+	atomic_store(&seg->header->lock_owner, seg->member + 1); /* who dies from here on leaves a file, and is known */
 	nmx__seg_file(seg, file, "m%u", seg->member);
 	unlinkat(seg->dir.fd, file, 0); /* of one that was recovered, but for its name */
 	mode_t mode = seg->dir.file_mode & ~(mode_t)0022; /* ours alone to write: we trust what is in it */
@@ -161,7 +162,6 @@ int nmx__member_join(struct nmx__segment *seg, struct nmx_report *why)
 	seg->own_file_pages = HEADER_PAGES;
 	atomic_store_explicit(&seg->members[id].pid, getpid(), memory_order_relaxed);
 	atomic_store(&seg->members[id].gen, seg->gen);
-	atomic_store(&seg->header->lock_owner, seg->member + 1);
 	return 0;
 }
 
@@ -170,9 +170,8 @@ void nmx__member_leave(struct nmx__segment *seg)
 	char file[NMX__FILE_NAME_MAX];
 
 	nmx__seg_file(seg, file, "m%u", seg->member);
-	atomic_store(&seg->header->lock_owner, 0);
+	drop_own_file(seg, file); /* before the id is free: nobody looks for the file of an id that is */
 	atomic_store(&seg->members[seg->member].gen, 0);
-	drop_own_file(seg, file);
 }
 
 /* ---- extents */
