@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* This process's own file in a segment, and what can be learnt of others'. */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -33,6 +34,15 @@ int nmx__member_open(const struct nmx__segment *seg, uint32_t id)
 	return openat(seg->dir.fd, file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
 }
 
+/* Of a member whose file is gone.  Where somebody has removed the segment, that says nothing: then the process's number
+ * is all there is. */
+static bool lives_without_file(const struct nmx__segment *seg, uint32_t id)
+{
+	int32_t pid = atomic_load_explicit(&seg->members[id].pid, memory_order_relaxed);
+
+	return !nmx__seg_is_linked(seg) && pid > 0 && (kill(pid, 0) == 0 || errno != ESRCH);
+}
+
 bool nmx__member_alive(const struct nmx__segment *seg, uint32_t id)
 {
 	int fd, held;
@@ -41,7 +51,8 @@ bool nmx__member_alive(const struct nmx__segment *seg, uint32_t id)
 		return true;
 	fd = nmx__member_open(seg, id);
 	if (fd < 0)
-		return errno != ENOENT; /* not to be told now (no descriptors, say): then nothing is taken from it */
+		/* Not to be told now (no descriptors, say): then nothing is taken from it. */
+		return errno != ENOENT || lives_without_file(seg, id);
 	held = nmx__lock_is_held(fd, NMX__LOCK_LIFE);
 	close(fd);
 	return held != 0;
