@@ -486,8 +486,10 @@ static void free_extent(struct pipe_port *pipe)
 	uint64_t counters[NMX__NUM_COUNTERS] = { 0 }, *set = nmx__bufs_set(pipe->seg);
 	size_t bytes = (size_t)(uint32_t)atomic_load(&pipe->seg->own->extent[pipe->extent_slot]) * NMX__PAGE;
 
-	if (!set)
-		return; /* no memory: the extent stays, and is recovered when this process has left */
+	if (!set) {
+		nmx__extent_abandon(pipe->seg, pipe->extent, pipe->extent_slot, pipe->attach_gen);
+		return;
+	}
 	nmx__extent_collect(pipe->seg, (const uint8_t *)pipe->extent, bytes, set, counters);
 	for (uint32_t i = 0; nmx__poisoning() && i < pipe->seg->num_bufs; i++)
 		if (set[i / 64] >> i % 64 & 1)
@@ -521,7 +523,8 @@ static void pipe_close(struct nmx_port *port)
 		if (atomic_load(&pipe->record->live))
 			nmx__record_wake(pipe->seg, pipe->record);
 		nmx__seg_unlock(pipe->seg);
-	}
+	} else
+		nmx__extent_abandon(pipe->seg, pipe->extent, pipe->extent_slot, pipe->attach_gen);
 	nmx__seg_put(pipe->seg);
 	free(pipe);
 }
