@@ -236,7 +236,7 @@ int nmx__recover_dead(struct nmx__segment *seg, struct nmx_report *why)
 	for (uint32_t id = 0; id < NMX__MAX_MEMBERS && err == 0; id++)
 		if (atomic_load_explicit(&seg->members[id].gen, memory_order_relaxed) && !nmx__member_alive(seg, id))
 			err = nmx__recover_member(seg, id, why);
-	if (err == 0)
-		nmx__record_sweep(seg);
+	if (err == 0 && nmx__record_sweep(seg) < 0)
+		err = nmx__fail(why, NMX_ERR_NO_MEMORY, ENOMEM, "cannot remove the pipes that nobody has");
 	return err;
 }

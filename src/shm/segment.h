@@ -151,8 +151,9 @@ NMX_MUST_CHECK int nmx__record_make(struct nmx__segment *seg, const char *name, 
                                     struct nmx__record **record, struct nmx_report *why);
 /* Gives an end up; when both are free, gives the queues' buffers back and removes the record. */
 void nmx__record_release(struct nmx__segment *seg, struct nmx__record *record, uint32_t end);
-/* Removes what died half removed, or half made. */
-void nmx__record_sweep(struct nmx__segment *seg);
+/* Removes what died half removed, or half made.  Until it has (NMX_ERR_NO_MEMORY), no buffer may be claimed: some of
+ * those may be free and still in queues. */
+NMX_MUST_CHECK int nmx__record_sweep(struct nmx__segment *seg);
 static inline uint32_t nmx__record_index(const struct nmx__segment *seg, const struct nmx__record *record)
 {
 	return (uint32_t)(record - seg->records);
