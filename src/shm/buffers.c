@@ -22,13 +22,18 @@ static uint64_t free_bits(const struct nmx__segment *seg, uint32_t word)
 
 static int reserve_run(struct nmx__segment *seg, uint32_t first, uint32_t count)
 {
-	size_t from = (size_t)(seg->bufs - seg->map) + (size_t)first * seg->buf_stride;
+	return nmx__fd_reserve(seg->fd, (size_t)(seg->bufs - seg->map) + (size_t)first * seg->buf_stride, (size_t)count * seg->buf_stride);
+}
 
-	return nmx__seg_reserve(seg, from, (size_t)count * seg->buf_stride);
+static int give_back_run(struct nmx__segment *seg, uint32_t first, uint32_t count)
+{
+	nmx__fd_give_back(seg->fd, (size_t)(seg->bufs - seg->map) + (size_t)first * seg->buf_stride, (size_t)count * seg->buf_stride);
+	return 0;
 }
 
 /* Neighbours in one go: the calls cost more than the pages. */
-static int reserve_all(struct nmx__segment *seg, uint32_t n, uint32_t *(*cell)(void *arg, uint32_t i), void *arg)
+static int for_runs(struct nmx__segment *seg, uint32_t n, uint32_t *(*cell)(void *arg, uint32_t i), void *arg,
+                    int (*fn)(struct nmx__segment *seg, uint32_t first, uint32_t count))
 {
 	uint32_t first = 0, count = 0;
 	int err = 0;
@@ -41,11 +46,11 @@ static int reserve_all(struct nmx__segment *seg, uint32_t n, uint32_t *(*cell)(v
 			continue;
 		}
 		if (count)
-			err = reserve_run(seg, first, count);
+			err = fn(seg, first, count);
 		first = index;
 		count = 1;
 	}
-	return err ? err : count ? reserve_run(seg, first, count) : 0;
+	return err ? err : count ? fn(seg, first, count) : 0;
 }
 
 static void give_back(struct nmx__segment *seg, uint32_t n, uint32_t *(*cell)(void *arg, uint32_t i), void *arg)
@@ -83,9 +88,10 @@ int nmx__bufs_claim(struct nmx__segment *seg, uint32_t n, uint32_t *(*cell)(void
 		                 "it larger when it is next made (segment_bufs), or use another (@segment=)",
 		                 n, got, seg->num_bufs - NMX__FIRST_BUF, seg->dir.path, seg->name);
 	}
-	err = reserve_all(seg, n, cell, arg);
+	err = for_runs(seg, n, cell, arg, reserve_run);
 	if (err == 0)
 		return 0;
+	for_runs(seg, n, cell, arg, give_back_run); /* so that others find some */
 	give_back(seg, n, cell, arg);
 	return nmx__fail(why, NMX_ERR_NO_MEMORY, err, "no room in \"%s\" for %u buffers of %u bytes (df -h %s)", seg->dir.path, n,
 	                 seg->buf_stride, seg->dir.path);

@@ -87,12 +87,7 @@ static int no_own_file(const struct nmx__segment *seg, int sys_errno, struct nmx
 
 static int reserve_own(const struct nmx__segment *seg, uint32_t page, uint32_t pages)
 {
-	int err;
-
-	do
-		err = posix_fallocate(seg->own_fd, (off_t)page * NMX__PAGE, (off_t)pages * NMX__PAGE);
-	while (err == EINTR);
-	return err;
+	return nmx__fd_reserve(seg->own_fd, (size_t)page * NMX__PAGE, (size_t)pages * NMX__PAGE);
 }
 
 static int write_own_header(struct nmx__segment *seg)
@@ -216,13 +211,9 @@ static int free_extent_slot(const struct nmx__own_header *own)
 	return -1;
 }
 
-static void give_back_pages(struct nmx__segment *seg, uint32_t page, uint32_t pages)
+static void give_back_pages(const struct nmx__segment *seg, uint32_t page, uint32_t pages)
 {
-#ifdef FALLOC_FL_PUNCH_HOLE
-	(void)!fallocate(seg->own_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)page * NMX__PAGE, (off_t)pages * NMX__PAGE);
-#else
-	(void)seg, (void)page, (void)pages;
-#endif
+	nmx__fd_give_back(seg->own_fd, (size_t)page * NMX__PAGE, (size_t)pages * NMX__PAGE);
 }
 
 int nmx__extent_make(struct nmx__segment *seg, size_t bytes, struct nmx__own_extent **extent, uint32_t *slot,
@@ -237,8 +228,10 @@ int nmx__extent_make(struct nmx__segment *seg, size_t bytes, struct nmx__own_ext
 		return nmx__fail(why, NMX_ERR_NO_MEMORY, 0, "this process has its %u ports in one segment; use another: @segment=",
 		                 NMX__MAX_EXTENTS);
 	err = reserve_own(seg, page, pages);
-	if (err)
+	if (err) {
+		give_back_pages(seg, page, pages);
 		return no_own_file(seg, err, why);
+	}
 	map = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, seg->own_fd, (off_t)page * NMX__PAGE);
 	if (map == MAP_FAILED || nmx__map_track(map, length, false) < 0) {
 		if (map != MAP_FAILED)

@@ -100,7 +100,7 @@ static int free_record(struct nmx__segment *seg)
 			return (int)i;
 	if (n == NMX__MAX_RECORDS)
 		return -1;
-	if (nmx__seg_reserve(seg, (size_t)((uint8_t *)&seg->records[n] - seg->map), sizeof(struct nmx__record)))
+	if (nmx__fd_reserve(seg->fd, (size_t)((uint8_t *)&seg->records[n] - seg->map), sizeof(struct nmx__record)))
 		return -1;
 	atomic_store(&seg->header->num_records, n + 1);
 	return (int)n;
@@ -150,14 +150,17 @@ static int fill_record(struct nmx__segment *seg, struct nmx__record *record, con
                        const struct nmx__record_geometry *g, struct nmx_report *why)
 {
 	uint32_t pages = control_pages(g), page = find_gap(seg, pages);
+	size_t from = (size_t)(seg->control - seg->map) + (size_t)page * NMX__PAGE, bytes = (size_t)pages * NMX__PAGE;
 	int err;
 
 	if (page >= seg->control_pages || pages > seg->control_pages - page)
 		return nmx__fail(why, NMX_ERR_NO_MEMORY, 0, "the segment \"%s/%s\" has no room for more queues; use another: @segment=",
 		                 seg->dir.path, seg->name);
-	err = nmx__seg_reserve(seg, (size_t)(seg->control - seg->map) + (size_t)page * NMX__PAGE, (size_t)pages * NMX__PAGE);
-	if (err)
+	err = nmx__fd_reserve(seg->fd, from, bytes);
+	if (err) {
+		nmx__fd_give_back(seg->fd, from, bytes); /* a gap: nobody's */
 		return nmx__fail(why, NMX_ERR_NO_MEMORY, err, "no room in \"%s\" for the queues of \"%s\"", seg->dir.path, name);
+	}
 	memset((uint8_t *)record + sizeof(record->live), 0, sizeof(*record) - sizeof(record->live));
 	record->control_page = page;
 	record->control_pages = pages;

@@ -19,6 +19,7 @@
 #define DEFAULT_BUFS  262144u
 #define MIN_BUFS      64u
 #define LOCK_WAIT_MS  3000
+#define RESERVE_BYTES ((size_t)1 << 20) /* at once: an interrupted call starts over, and must come to its end between signals */
 #define ATTACH_TRIES  16 /* a segment that is removed while we open it is made again */
 
 /* Where everything is follows from two numbers, so that nothing else has to be read from the file. */
@@ -187,23 +188,35 @@ static int no_room(const struct nmx__segment *seg, int sys_errno, struct nmx_rep
 	return nmx__fail(why, NMX_ERR_IO, sys_errno, "cannot make the segment \"%s/%s\"", seg->dir.path, seg->name);
 }
 
-int nmx__seg_reserve(const struct nmx__segment *seg, size_t from, size_t bytes)
+int nmx__fd_reserve(int fd, size_t from, size_t bytes)
 {
-	int err;
+	int err = 0;
 
-	do
-		err = posix_fallocate(seg->fd, (off_t)from, (off_t)bytes);
-	while (err == EINTR);
+	for (size_t part; bytes > 0 && err == 0; from += part, bytes -= part) {
+		part = bytes < RESERVE_BYTES ? bytes : RESERVE_BYTES;
+		do
+			err = posix_fallocate(fd, (off_t)from, (off_t)part);
+		while (err == EINTR);
+	}
 	return err;
+}
+
+void nmx__fd_give_back(int fd, size_t from, size_t bytes)
+{
+#ifdef FALLOC_FL_PUNCH_HOLE
+	(void)!fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)bytes);
+#else
+	(void)fd, (void)from, (void)bytes;
+#endif
 }
 
 /* What every member reads at once; records, queues and buffers are reserved when they come into use. */
 static int reserve_tables(struct nmx__segment *seg, const struct geometry *g, struct nmx_report *why)
 {
-	int err = nmx__seg_reserve(seg, 0, g->records);
+	int err = nmx__fd_reserve(seg->fd, 0, g->records);
 
 	if (err == 0)
-		err = nmx__seg_reserve(seg, g->used, g->control - g->used);
+		err = nmx__fd_reserve(seg->fd, g->used, g->control - g->used);
 	return err ? no_room(seg, err, why) : 0;
 }
 

@@ -73,8 +73,10 @@ void nmx__seg_unlock(struct nmx__segment *seg);
  * comes now will not meet them. */
 bool nmx__seg_is_linked(const struct nmx__segment *seg);
 
-/* Has the file system set space aside, so that a full one is an error now and not a SIGBUS later.  0 or an errno. */
-int nmx__seg_reserve(const struct nmx__segment *seg, size_t from, size_t bytes);
+/* Has the file system set space aside, so that a full one is an error now and not a SIGBUS later.  0 or an errno: then
+ * some of it may have been, for the caller to give back if nobody else uses it. */
+int nmx__fd_reserve(int fd, size_t from, size_t bytes);
+void nmx__fd_give_back(int fd, size_t from, size_t bytes);
 
 /* Of a buffer that has been bounded. */
 static inline uint8_t *nmx__seg_buf(const struct nmx__segment *seg, uint32_t index)
