@@ -65,23 +65,35 @@ static bool grow(void **array, size_t count, size_t *max, size_t element)
 	return true;
 }
 
-int nmx__fd_track(int fd)
+void nmx__fork_hold(void)
 {
-	bool ok;
-
-	if (fd < 0)
-		return fd;
 	pthread_once(&once, install);
 	pthread_mutex_lock(&lock);
-	ok = grow((void **)&fds, num_fds, &max_fds, sizeof(*fds));
-	if (ok)
-		fds[num_fds++] = fd;
-	pthread_mutex_unlock(&lock);
-	if (ok)
+}
+
+void nmx__fork_release(void) { pthread_mutex_unlock(&lock); }
+
+int nmx__fd_track_held(int fd)
+{
+	if (fd < 0)
 		return fd;
+	if (grow((void **)&fds, num_fds, &max_fds, sizeof(*fds))) {
+		fds[num_fds++] = fd;
+		return fd;
+	}
 	close(fd);
 	errno = ENOMEM;
 	return -1;
+}
+
+int nmx__fd_track(int fd)
+{
+	if (fd < 0)
+		return fd;
+	nmx__fork_hold();
+	fd = nmx__fd_track_held(fd);
+	nmx__fork_release();
+	return fd;
 }
 
 void nmx__fd_close(int fd)

@@ -21,6 +21,11 @@ static inline bool nmx__forked(uint32_t generation_at_open)
 /* Descriptors to be closed in a child.  track returns fd, so that it can wrap an open; a negative one passes
  * through with errno kept.  If there is no memory to note it, it is closed and -1 returned with ENOMEM. */
 int nmx__fd_track(int fd);
+/* No fork happens between these two: for an open that takes a lock, or shares one, before it is noted above.  Not to be
+ * nested, and nothing but nmx__fd_track_held() of the above in between. */
+void nmx__fork_hold(void);
+void nmx__fork_release(void);
+int nmx__fd_track_held(int fd);
 /* Closes it, here and in later children.  -1 is fine. */
 void nmx__fd_close(int fd);
 

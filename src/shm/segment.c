@@ -346,8 +346,10 @@ static int open_file(struct nmx__segment **out, const char *directory, const cha
 	err = nmx__dir_open(&seg->dir, directory, why);
 	if (err < 0)
 		goto fail;
-	seg->fd = nmx__fd_track(openat(seg->dir.fd, seg->name, O_RDWR | (make ? O_CREAT : 0) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK,
-	                               seg->dir.file_mode));
+	nmx__fork_hold(); /* a child that shared this descriptor would hold the segment lock with us, and after us */
+	seg->fd = nmx__fd_track_held(openat(
+	    seg->dir.fd, seg->name, O_RDWR | (make ? O_CREAT : 0) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, seg->dir.file_mode));
+	nmx__fork_release();
 	if (seg->fd < 0) {
 		int sys = errno;
 
@@ -381,7 +383,11 @@ static pthread_mutex_t attached_lock = PTHREAD_MUTEX_INITIALIZER;
 /* A child must find it open, whatever other threads were doing. */
 static void before_fork(void) { pthread_mutex_lock(&attached_lock); }
 static void after_fork(void) { pthread_mutex_unlock(&attached_lock); }
-static void install_fork_handlers(void) { pthread_atfork(before_fork, after_fork, after_fork); }
+static void install_fork_handlers(void)
+{
+	(void)nmx__fork_generation(); /* its handlers first: then a fork takes attached_lock before its lock, as we do */
+	pthread_atfork(before_fork, after_fork, after_fork);
+}
 
 static struct nmx__segment *find_attached(const struct nmx__segment *same)
 {
