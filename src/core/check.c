@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/fork.h"
 #include "core/check.h"
 #include "core/ring.h"
 
@@ -31,6 +32,8 @@ void nmx__check_thread(const void *handle, uintptr_t *owner, const char *file, i
 	const struct netmap_ring *shown = ring->is_tx ? ring->handle.tx.ring : ring->handle.rx.ring;
 	uintptr_t me = (uintptr_t)&self, before = 0;
 
+	if (nmx__forked(ring->port->fork_generation))
+		return; /* a child of any thread is told so, by what it called */
 	if (__atomic_compare_exchange_n(owner, &before, me, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED) || before == me)
 		return;
 	nmx__trap(handle, shown->cur, "the ring is used by two threads, and was not handed over with nmx_rx_unbind() or nmx_tx_unbind()",
