@@ -62,7 +62,8 @@ void nmx__member_describe(const struct nmx__segment *seg, uint32_t id, char *out
 {
 	struct nmx__own_header header;
 	int fd = nmx__member_open(seg, id);
-	bool known = fd >= 0 && pread(fd, &header, offsetof(struct nmx__own_header, extent), 0) > 0;
+	const size_t bytes = offsetof(struct nmx__own_header, extent);
+	bool known = fd >= 0 && pread(fd, &header, bytes, 0) == (ssize_t)bytes;
 
 	if (fd >= 0)
 		close(fd);
