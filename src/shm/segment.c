@@ -46,7 +46,7 @@ static struct geometry geometry_of(uint32_t num_bufs, uint32_t buf_stride)
 static bool geometry_is_valid(uint32_t num_bufs, uint32_t buf_stride)
 {
 	return num_bufs >= MIN_BUFS && num_bufs <= NMX__MAX_BUFS && buf_stride >= NMX__BUF_LEN && buf_stride <= 65536 &&
-	       buf_stride % 64 == 0;
+	       buf_stride % 64 == 0 && (uint64_t)num_bufs * buf_stride <= PTRDIFF_MAX / 2; /* what 32 bits cannot map */
 }
 
 void nmx__seg_file(const struct nmx__segment *seg, char *out, const char *format, ...)
