@@ -87,7 +87,7 @@ static int collect_extent(const struct nmx__segment *seg, int fd, uint64_t where
 	uint64_t counters[NMX__NUM_COUNTERS] = { 0 };
 	size_t bytes;
 	uint8_t *extent;
-	int err = nmx__extent_read(fd, where, &extent, &bytes);
+	int err = nmx__extent_read(seg, fd, where, &extent, &bytes);
 
 	if (err < 0)
 		return err;

@@ -11,7 +11,14 @@
 #include "base/report.h"
 #include "shm/bell.h"
 
-#define MAX_EXTENT_BYTES (1u << 30)
+/* An extent of full rings that have all buffers, generously: its tables are 28 bytes a slot, its rings 128 at most.  A
+ * member that said more would have whoever recovers it read for hours. */
+static size_t max_extent_bytes(const struct nmx__segment *seg)
+{
+	size_t ring = sizeof(struct nmx__own_ring) + sizeof(struct netmap_ring) + 512;
+
+	return 2 * NMX__PAGE + 2 * NMX__MAX_RINGS * ring + (size_t)seg->num_bufs * 32;
+}
 
 /* A structure of `bytes` at `offset`, or NULL when it would not be inside. */
 static const void *inside(const uint8_t *file, size_t size, uint64_t offset, uint64_t bytes)
@@ -103,11 +110,11 @@ static bool read_all(int fd, void *out, size_t bytes, uint64_t offset)
 	return pread(fd, out, bytes, (off_t)offset) == (ssize_t)bytes;
 }
 
-int nmx__extent_read(int fd, uint64_t where, uint8_t **extent, size_t *bytes)
+int nmx__extent_read(const struct nmx__segment *seg, int fd, uint64_t where, uint8_t **extent, size_t *bytes)
 {
 	*bytes = (size_t)(uint32_t)where * NMX__PAGE;
 	*extent = NULL;
-	if (*bytes == 0 || *bytes > MAX_EXTENT_BYTES)
+	if (*bytes == 0 || *bytes > max_extent_bytes(seg))
 		return 0;
 	*extent = aligned_alloc(128, *bytes);
 	if (!*extent)
@@ -125,7 +132,7 @@ static int recover_extent(struct nmx__segment *seg, int fd, uint32_t id, uint64_
 	uint64_t counters[NMX__NUM_COUNTERS] = { 0 };
 	size_t bytes;
 	uint8_t *file;
-	int err = nmx__extent_read(fd, where, &file, &bytes);
+	int err = nmx__extent_read(seg, fd, where, &file, &bytes);
 
 	if (file) {
 		const struct nmx__own_extent *extent = (const struct nmx__own_extent *)file;

@@ -186,7 +186,7 @@ void nmx__recover_abandoned(struct nmx__segment *seg);
 
 /* A private copy of one extent (an element of the header's table) of the own file fd: *extent is to be freed, NULL when
  * there is none that could be read.  Errors: NMX_ERR_NO_MEMORY. */
-NMX_MUST_CHECK int nmx__extent_read(int fd, uint64_t where, uint8_t **extent, size_t *bytes);
+NMX_MUST_CHECK int nmx__extent_read(const struct nmx__segment *seg, int fd, uint64_t where, uint8_t **extent, size_t *bytes);
 
 /* Everything that an extent of some member's file owns goes into set, and its rings' counters are added up.  file: the
  * extent's bytes, a private copy; nothing in it is trusted. */
