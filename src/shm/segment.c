@@ -19,6 +19,7 @@
 #define DEFAULT_BUFS  262144u
 #define MIN_BUFS      64u
 #define LOCK_WAIT_MS  3000
+#define LOCK_SOON_MS  20
 #define RESERVE_BYTES ((size_t)1 << 20) /* at once: an interrupted call starts over, and must come to its end between signals */
 #define ATTACH_TRIES  16 /* a segment that is removed while we open it is made again */
 
@@ -102,9 +103,8 @@ static void describe_holder(struct nmx__segment *seg, char *out, size_t size)
 		nmx__member_describe(seg, owner - 1, out, size);
 }
 
-static int take_file_lock(struct nmx__segment *seg, struct nmx_report *why)
+static int take_file_lock(struct nmx__segment *seg, int64_t deadline, struct nmx_report *why)
 {
-	int64_t deadline = now_ms() + LOCK_WAIT_MS;
 	char holder[96];
 
 	while (nmx__lock_try(seg->fd, NMX__LOCK_SEGMENT) < 0) {
@@ -123,10 +123,9 @@ static int take_file_lock(struct nmx__segment *seg, struct nmx_report *why)
 
 /* A process that dies loses its locks one after the other, perhaps this one before its life lock.  Its notes must not
  * be read as a living member's: wait until it is seen dead, then finish what it did. */
-static int finish_for_the_dead(struct nmx__segment *seg, struct nmx_report *why)
+static int finish_for_the_dead(struct nmx__segment *seg, int64_t deadline, struct nmx_report *why)
 {
 	uint32_t owner = atomic_load(&seg->header->lock_owner);
-	int64_t deadline = now_ms() + LOCK_WAIT_MS;
 	char holder[96];
 
 	if (owner == 0 || owner - 1 >= NMX__MAX_MEMBERS || (seg->own && owner - 1 == seg->member))
@@ -142,15 +141,14 @@ static int finish_for_the_dead(struct nmx__segment *seg, struct nmx_report *why)
 	return nmx__recover_member(seg, owner - 1, why);
 }
 
-int nmx__seg_lock(struct nmx__segment *seg, struct nmx_report *why)
+/* With the mutex taken, which is given back on failure. */
+static int lock_file(struct nmx__segment *seg, uint32_t wait_ms, struct nmx_report *why)
 {
-	int err;
+	int err = take_file_lock(seg, now_ms() + wait_ms, why);
 
-	pthread_mutex_lock(&seg->mutex);
-	err = take_file_lock(seg, why);
 	if (err < 0)
 		goto unlock_mutex;
-	err = finish_for_the_dead(seg, why);
+	err = finish_for_the_dead(seg, now_ms() + wait_ms, why);
 	if (err < 0)
 		goto unlock_file;
 	atomic_store(&seg->header->lock_owner, seg->own ? seg->member + 1 : 0);
@@ -162,6 +160,22 @@ unlock_file:
 unlock_mutex:
 	pthread_mutex_unlock(&seg->mutex);
 	return err;
+}
+
+int nmx__seg_lock(struct nmx__segment *seg, struct nmx_report *why)
+{
+	pthread_mutex_lock(&seg->mutex);
+	return lock_file(seg, LOCK_WAIT_MS, why);
+}
+
+int nmx__seg_lock_soon(struct nmx__segment *seg)
+{
+	int64_t deadline = now_ms() + LOCK_SOON_MS;
+
+	for (; pthread_mutex_trylock(&seg->mutex) != 0; nap())
+		if (now_ms() > deadline)
+			return NMX_ERR_BUSY;
+	return lock_file(seg, LOCK_SOON_MS, NULL);
 }
 
 void nmx__seg_unlock(struct nmx__segment *seg)
@@ -401,7 +415,7 @@ static struct nmx__segment *find_attached(const struct nmx__segment *same)
 static int attach(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_report *why)
 {
 	struct geometry g;
-	int err = take_file_lock(seg, why);
+	int err = take_file_lock(seg, now_ms() + LOCK_WAIT_MS, why);
 
 	if (err < 0)
 		return err;
@@ -414,7 +428,7 @@ static int attach(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_report
 	if ((err = read_header(seg, &g, why)) < 0 || (err = reserve_tables(seg, &g, why)) < 0 ||
 	    (err = map_file(seg, &g, why)) < 0)
 		goto unlock;
-	if ((err = finish_for_the_dead(seg, why)) < 0 || (err = nmx__recover_dead(seg, why)) < 0)
+	if ((err = finish_for_the_dead(seg, now_ms() + LOCK_WAIT_MS, why)) < 0 || (err = nmx__recover_dead(seg, why)) < 0)
 		goto unlock;
 	err = nmx__member_join(seg, why);
 	atomic_store(&seg->header->lock_owner, 0);
