@@ -494,7 +494,8 @@ static void free_extent(struct pipe_port *pipe)
 	for (uint32_t i = 0; nmx__poisoning() && i < pipe->seg->num_bufs; i++)
 		if (set[i / 64] >> i % 64 & 1)
 			nmx__poison(nmx__seg_buf(pipe->seg, i), pipe->seg->buf_stride);
-	nmx__totals_add(&pipe->record->totals[pipe->end], pipe->attach_gen, counters);
+	if (atomic_load(&pipe->record->end[pipe->end]) == nmx__end_make(pipe->seg->member, pipe->attach_gen)) /* else it never was */
+		nmx__totals_add(&pipe->record->totals[pipe->end], pipe->attach_gen, counters);
 	nmx__bufs_free_set(pipe->seg, set);
 	nmx__extent_free(pipe->seg, pipe->extent, pipe->extent_slot);
 	free(set);
