@@ -279,6 +279,27 @@ static void trim_shortens_the_last_fragment_only(void **state)
 	support_unlink(&l);
 }
 
+static void slots_of_a_chain_begun_are_no_room_to_wait_for(void **state)
+{
+	struct nmx_options o = { .flags = NMX_CHAINS, .extra_bufs = 1 };
+	struct link l = support_link(*state, 4, &o);
+	struct nmx_buf buf;
+
+	require_equal(nmx_buf_get(l.tx_port, &buf, 1), 1);
+	support_send(l.tx, 0, 2, 60);
+	buf.len = 60;
+	buf.flags = NMX_MORE;
+	require_result(nmx_tx_put(l.tx, &buf), 0);
+	require_result(nmx_tx_sync(l.tx), 0);
+	require_result(nmx_tx_wait(l.tx, 1, 20), 0);
+	support_expect(l.rx, 0, 2, 60);
+	require_result(nmx_rx_sync(l.rx), 0);
+	require_result(nmx_tx_wait(l.tx, 99, 20000), 1); /* all that there can be */
+	require_result(nmx_tx_sync(l.tx), 2);
+	nmx_buf_put(l.tx_port, &buf, 1);
+	support_unlink(&l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -292,6 +313,7 @@ int main(void)
 		OVER_EACH_BACKEND(forward_keeps_chains_whole),
 		OVER_EACH_BACKEND(forward_drops_and_counts_what_can_never_pass),
 		OVER_EACH_BACKEND(trim_shortens_the_last_fragment_only),
+		OVER_EACH_BACKEND(slots_of_a_chain_begun_are_no_room_to_wait_for),
 	};
 
 	return cmocka_run_group_tests(tests, support_make_directory, support_remove_directory);
