@@ -332,8 +332,8 @@ static int open_file(struct nmx__segment **out, const char *directory, const cha
 	err = nmx__dir_open(&seg->dir, directory, why);
 	if (err < 0)
 		goto fail;
-	seg->fd = nmx__fd_track(openat(seg->dir.fd, seg->name, O_RDWR | (make ? O_CREAT : 0) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK,
-	                               seg->dir.file_mode));
+	seg->fd = nmx__fd_openat(seg->dir.fd, seg->name, O_RDWR | (make ? O_CREAT : 0) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK,
+	                         seg->dir.file_mode);
 	if (seg->fd < 0) {
 		int sys = errno;
 
