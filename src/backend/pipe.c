@@ -459,10 +459,8 @@ static void free_extent(struct pipe_port *pipe)
 	uint64_t counters[NMX__NUM_COUNTERS] = { 0 }, *set = nmx__bufs_set(pipe->seg);
 	size_t bytes = (size_t)(uint32_t)atomic_load(&pipe->seg->own->extent[pipe->extent_slot]) * NMX__PAGE;
 
-	if (!set)
-		return; /* no memory: the extent stays, and is recovered when this process has left */
 	nmx__extent_collect(pipe->seg, (const uint8_t *)pipe->extent, bytes, set, counters);
-	for (uint32_t i = 0; nmx__poisoning() && i < pipe->seg->num_bufs; i++)
+	for (uint32_t i = 0; set && nmx__poisoning() && i < pipe->seg->num_bufs; i++)
 		if (set[i / 64] >> i % 64 & 1)
 			nmx__poison(nmx__seg_buf(pipe->seg, i), pipe->seg->buf_stride);
 	nmx__totals_add(&pipe->record->totals[pipe->end], pipe->attach_gen, counters);
