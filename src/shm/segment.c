@@ -250,8 +250,8 @@ static int read_header(struct nmx__segment *seg, struct geometry *g, struct nmx_
 	return (size_t)st.st_size == g->bytes ? 0 : not_a_segment(seg, why);
 }
 
-/* Makes what is not there; leaves anything that we did not make alone. */
-static int prepare_file(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_report *why)
+/* Makes what is not there; leaves anything that we did not make alone.  *made: if the open fails, it is to go again. */
+static int prepare_file(struct nmx__segment *seg, uint32_t num_bufs, bool *made, struct nmx_report *why)
 {
 	struct nmx__seg_header header;
 	struct stat st;
@@ -260,13 +260,10 @@ static int prepare_file(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_
 		return not_a_segment(seg, why);
 	if (st.st_size == NMX__PAGE && pread(seg->fd, &header, sizeof(header), 0) == sizeof(header) &&
 	    atomic_load(&header.magic) == NMX__SEG_MAGIC && header.version == NMX__SHM_VERSION)
-		return make_file(seg, num_bufs, why);
-	if (st.st_size > 0)
-		return 0;
-	int err = make_file(seg, num_bufs, why);
-	if (err < 0)
-		unlinkat(seg->dir.fd, seg->name, 0);
-	return err;
+		*made = true;
+	else
+		*made = st.st_size == 0;
+	return *made ? make_file(seg, num_bufs, why) : 0;
 }
 
 static int map_file(struct nmx__segment *seg, const struct geometry *g, struct nmx_report *why)
@@ -381,6 +378,7 @@ static struct nmx__segment *find_attached(const struct nmx__segment *same)
 static int attach(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_report *why)
 {
 	struct geometry g;
+	bool made = false;
 	int err = take_file_lock(seg, why);
 
 	if (err < 0)
@@ -389,7 +387,7 @@ static int attach(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_report
 		err = 1;
 		goto unlock;
 	}
-	if ((err = prepare_file(seg, num_bufs, why)) < 0)
+	if ((err = prepare_file(seg, num_bufs, &made, why)) < 0)
 		goto unlock;
 	if ((err = read_header(seg, &g, why)) < 0 || (err = reserve_tables(seg, &g, why)) < 0 ||
 	    (err = map_file(seg, &g, why)) < 0)
@@ -399,6 +397,8 @@ static int attach(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_report
 	err = nmx__member_join(seg, why);
 	atomic_store(&seg->header->lock_owner, 0);
 unlock:
+	if (err < 0 && made)
+		unlinkat(seg->dir.fd, seg->name, 0); /* who waits for the lock will see that it is gone */
 	nmx__lock_release(seg->fd, NMX__LOCK_SEGMENT);
 	return err;
 }
