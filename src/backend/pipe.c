@@ -367,8 +367,10 @@ static int make_extent(struct nmx_port *port, struct pipe_port *pipe, struct nmx
 	int err;
 
 	if (buffers > pipe->seg->num_bufs)
-		return nmx__fail(why, NMX_ERR_NO_MEMORY, 0, "%llu buffers are needed, and the segment \"%s/%s\" has %u in all",
-		                 (unsigned long long)buffers, pipe->seg->dir.path, pipe->seg->name, pipe->seg->num_bufs);
+		return nmx__fail(why, NMX_ERR_NO_MEMORY, 0,
+		                 "%llu buffers are needed, and the segment \"%s/%s\" has %u in all; ask for fewer slots, or make it larger when "
+		                 "it is next made (segment_bufs), or use another (@segment=)",
+		                 (unsigned long long)buffers, pipe->seg->dir.path, pipe->seg->name, pipe->seg->num_bufs - NMX__FIRST_BUF);
 	err = nmx__extent_make(pipe->seg, held_at + num_held * sizeof(uint32_t), &pipe->extent, &pipe->extent_slot, why);
 	if (err < 0)
 		return err;
