@@ -24,7 +24,13 @@ static int64_t now_ms(void)
 }
 
 static int arm(struct nmx__ring *ring, uint32_t slots) { return ring->port->backend->arm(ring, slots); }
-static void disarm(struct nmx__ring *ring) { ring->port->backend->disarm(ring); }
+
+/* A descriptor that was asked for stays armed: a sync has promised it, and a wait must not take that back. */
+static void disarm(struct nmx__ring *ring)
+{
+	if (!ring->fd_wanted)
+		ring->port->backend->disarm(ring);
+}
 
 /* ---- descriptors for foreign loops */
 

@@ -53,7 +53,7 @@ void attack_begin(const char *name, int argc, char **argv, uint32_t default_coun
 	unsetenv("NMX_DIR");
 	unsetenv("NMX_BACKEND");
 	snprintf(attack.dir, sizeof(attack.dir), "%s/nmx-crash-XXXXXX", parent);
-	must(mkdtemp(attack.dir) != NULL, "cannot make %s: %m", attack.dir);
+	must(mkdtemp(attack.dir) != NULL, "cannot make %s: %s", attack.dir, strerror(errno));
 	setvbuf(stdout, NULL, _IOLBF, 0);
 }
 
@@ -147,7 +147,7 @@ pid_t spawn(void (*body)(void *arg), void *arg)
 
 	fflush(NULL);
 	pid = fork();
-	must(pid >= 0, "fork: %m");
+	must(pid >= 0, "fork: %s", strerror(errno));
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (getppid() != parent)
@@ -176,7 +176,7 @@ int reap(pid_t pid, int64_t ms, const char *who)
 		}
 		nap_us(200);
 	}
-	must(got == pid, "waitpid of %s: %m", who);
+	must(got == pid, "waitpid of %s: %s", who, strerror(errno));
 	return status;
 }
 

@@ -48,7 +48,7 @@ static bool look_after(struct scene *scene, enum role role)
 
 	if (got == 0)
 		return false;
-	must(got > 0, "waitpid of the %s: %m", role_names[role]);
+	must(got > 0, "waitpid of the %s: %s", role_names[role], strerror(errno));
 	if (WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP)
 		return true;
 	if (WIFSTOPPED(status)) {
