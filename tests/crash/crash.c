@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -142,12 +143,15 @@ void nap_us(uint32_t us) { nanosleep(&(struct timespec){ .tv_sec = us / 1000000,
 
 pid_t spawn(void (*body)(void *arg), void *arg)
 {
-	pid_t pid;
+	pid_t pid, parent = getpid();
 
 	fflush(NULL);
 	pid = fork();
 	must(pid >= 0, "fork: %s", strerror(errno));
 	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != parent)
+			_exit(1);
 		body(arg);
 		fflush(NULL);
 		exit(0);
