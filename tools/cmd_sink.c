@@ -126,11 +126,14 @@ static int run_on(struct port *port, const struct sink_options *options, struct 
 	live_end(&live);
 	bool short_of = options->count != UINT64_MAX && sink.receiver.packets < options->count;
 	bool unchecked = verify && verify->intact + verify->corrupt == 0;
-	bool ok = !short_of && end != RECEIVE_FAILED && !unchecked && (!verify || verify_bad(verify) == 0);
+	bool nothing = end == RECEIVE_TIMED_OUT && sink.receiver.packets == 0;
+	bool ok = !short_of && !nothing && end != RECEIVE_FAILED && !unchecked && (!verify || verify_bad(verify) == 0);
 	if (unchecked)
 		say("sink", "nothing to check: no stamped packet came");
 	if (short_of)
 		say_short(&sink, end);
+	else if (nothing && !unchecked)
+		say("sink", "time is up: no packet came");
 	if (options->json)
 		json_summary(&sink, end, ok);
 	else

@@ -22,6 +22,7 @@ struct pipe_ring {
 	struct nmx__ring ring;
 	struct nmx__qend end;
 	nmx__end_t peer_seen; /* who had the other end when last looked at */
+	uint32_t gone_told;   /* receive: generation of the last user of the other end whose going was told */
 	int peer_pidfd;       /* of it, when one waits; -1 */
 	int64_t looked_at_peer_ms;
 };
@@ -37,8 +38,16 @@ struct pipe_port {
 };
 
 static inline struct pipe_ring *pipe_ring(struct nmx__ring *ring) { return (struct pipe_ring *)ring; }
-static inline struct pipe_port *pipe_of(struct nmx__ring *ring) { return ring->port->state; }
+static inline struct pipe_port *pipe_of(const struct nmx__ring *ring) { return ring->port->state; }
 static inline nmx__end_t peer_now(const struct pipe_port *pipe) { return atomic_load(&pipe->record->end[!pipe->end]); }
+
+/* Generation of the user of the other end that left last; 0: none has. */
+static inline uint32_t last_gone(const struct pipe_port *pipe)
+{
+	return (uint32_t)(atomic_load(&pipe->record->totals[!pipe->end].word) >> 1);
+}
+
+static inline bool is_newer(uint32_t gen, uint32_t than) { return (int32_t)(gen - than) > 0; }
 
 /* ---- the peer */
 
@@ -79,18 +88,31 @@ static bool is_stranded(struct pipe_ring *r)
 	return peer_now(pipe_of(&r->ring)) == 0 && !nmx__seg_is_linked(pipe_of(&r->ring)->seg);
 }
 
+/* Has somebody come, sent and gone between two looks at the other end?  Only a receiver can tell, and has to. */
+static bool came_and_went(const struct pipe_ring *r)
+{
+	return !r->ring.is_tx && is_newer(last_gone(pipe_of(&r->ring)), r->gone_told);
+}
+
 /* Called when a ring has nothing to say otherwise.  True: whoever had the other end has gone, which is said once. */
 static bool peer_has_gone(struct pipe_ring *r)
 {
+	uint32_t gone = last_gone(pipe_of(&r->ring)); /* first: who leaves after this look is told at the next */
 	nmx__end_t now = peer_now(pipe_of(&r->ring)), before = r->peer_seen;
 
 	if (now == before && now && coarse_ms() - r->looked_at_peer_ms >= LOOK_AT_PEER_MS) {
 		look_for_death(r);
 		now = peer_now(pipe_of(&r->ring));
 	}
-	if (__builtin_expect(now == before, 1))
-		return false;
+	if (__builtin_expect(now == before, 1)) {
+		if (r->ring.is_tx || __builtin_expect(!is_newer(gone, r->gone_told), 1))
+			return false;
+		r->gone_told = gone;
+		return true;
+	}
 	r->peer_seen = now;
+	if (before && is_newer(nmx__end_gen(before), r->gone_told))
+		r->gone_told = nmx__end_gen(before);
 	forget_pidfd(r);
 	return before != 0;
 }
@@ -106,6 +128,7 @@ static int sync_rx(struct pipe_ring *r)
 {
 	struct nmx__qend *end = &r->end;
 	nmx__end_t before = r->peer_seen;
+	uint32_t told_before = r->gone_told;
 	int err = nmx__queue_receive(end);
 	uint32_t waiting = rx_waiting(end);
 
@@ -119,6 +142,7 @@ static int sync_rx(struct pipe_ring *r)
 	if (err == 0 && waiting == 0)
 		return NMX_ERR_PEER_GONE;
 	r->peer_seen = before;
+	r->gone_told = told_before;
 	return err < 0 ? err : (int)waiting;
 }
 
@@ -149,11 +173,10 @@ static _Atomic uint32_t *sleep_word(const struct pipe_ring *r)
 static bool has_news(struct pipe_ring *r, uint32_t slots)
 {
 	struct nmx__qend *end = &r->end;
-	bool moved = r->ring.is_tx ? nmx__queue_has_room(end, slots == UINT32_MAX ? end->capacity : slots)
-	                           : nmx__queue_has_packets(end);
+	bool moved = r->ring.is_tx ? nmx__queue_has_room(end, slots) : nmx__queue_has_packets(end);
 
 	/* An end that was free and is now taken is no news: it will ring when there is some. */
-	return moved || (r->peer_seen && peer_now(pipe_of(&r->ring)) != r->peer_seen);
+	return moved || (r->peer_seen && peer_now(pipe_of(&r->ring)) != r->peer_seen) || came_and_went(r);
 }
 
 static int open_pidfd(const struct pipe_port *pipe, nmx__end_t peer)
@@ -427,6 +450,7 @@ static int make_ring(struct nmx_port *port, struct pipe_port *pipe, uint32_t i)
 		return NMX_ERR_NO_MEMORY;
 	r->peer_pidfd = -1;
 	r->peer_seen = peer_now(pipe);
+	r->gone_told = last_gone(pipe);
 	r->end = (struct nmx__qend){ .bufs = pipe->seg->bufs, .buf_stride = pipe->seg->buf_stride, .num_bufs = pipe->seg->num_bufs,
 		                     .max_len = NMX__BUF_LEN, .max_frags = max_frags_of(own->num_slots),
 		                     .chains = (port->options.flags & NMX_CHAINS) != 0 };

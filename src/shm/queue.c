@@ -211,6 +211,15 @@ static inline int hand_over(struct nmx__qend *e, uint32_t count)
 	return 0;
 }
 
+/* As many packets may be under way as the ring can show: all of its slots are free when, and only when, the other
+ * end has taken everything. */
+static inline uint32_t free_slots(const struct nmx__qend *e)
+{
+	uint32_t used = e->index - e->peer, most = e->num_slots - 1;
+
+	return used < most ? most - used : 0;
+}
+
 int nmx__queue_send(struct nmx__qend *e)
 {
 	uint32_t n = e->num_slots, room, tail;
@@ -225,12 +234,10 @@ int nmx__queue_send(struct nmx__qend *e)
 			return err;
 	}
 	NMX__COUNT(e->own, tx_syncs, 1);
-	room = e->capacity - (e->index - e->peer);
-	if ((count == 0 || room < n / 2) && unlikely(!look_at_peer(e)))
+	if ((count == 0 || free_slots(e) < n / 2) && unlikely(!look_at_peer(e)))
 		return NMX_ERR_CORRUPT;
 	/* Only what the queue has room for is the user's: so what is committed can always be handed over. */
-	room = e->capacity - (e->index - e->peer);
-	room = room < n - 1 ? room : n - 1;
+	room = free_slots(e);
 	tail = e->hwcur + room < n ? e->hwcur + room : e->hwcur + room - n;
 	poison_slots(e, e->tail, tail, false);
 	e->ring->tail = e->tail = tail;
@@ -242,7 +249,7 @@ bool nmx__queue_has_room(struct nmx__qend *e, uint32_t slots)
 	uint32_t used = e->index - atomic_load(&e->queue->head);
 
 	/* An index that is nonsense is news too: the next sync says so. */
-	return used > e->capacity || e->capacity - used >= slots;
+	return used > e->capacity || used + slots < e->num_slots;
 }
 
 /* ---- receive */
