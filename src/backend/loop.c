@@ -6,6 +6,7 @@
 
 #include "backend/local.h"
 #include "base/fork.h"
+#include "base/poison.h"
 #include "base/report.h"
 
 struct loop_ring {
@@ -66,7 +67,7 @@ static int loop_poll_fds(struct nmx__ring *ring, struct pollfd fds[NMX__WAIT_FDS
 	return 1;
 }
 
-static void loop_release(struct nmx__ring *ring) { (void)ring; }
+static void loop_release(struct nmx__ring *ring) { nmx__queue_released(&loop_ring(ring)->end); }
 
 static void loop_close(struct nmx_port *port)
 {
@@ -156,6 +157,8 @@ static int loop_open(struct nmx_port *port, struct nmx_report *why)
 			goto fail;
 		}
 	err = nmx__local_make(&loop->local, port, tables, loop->rings * per_ring, why);
+	if (err == 0) /* what is not handed out is nobody's */
+		nmx__poison(loop->local.bufs, (size_t)loop->local.num_bufs * NMX__BUF_LEN);
 	for (uint32_t i = 0; i < loop->rings && err == 0; i++)
 		if ((err = make_pair(port, loop, i)) < 0)
 			nmx__fail(why, err, ENOMEM, "cannot set up a loop port");
