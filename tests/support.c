@@ -26,7 +26,7 @@ void support_fail(const char *file, int line, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	if (getpid() != main_process || !pthread_equal(pthread_self(), main_thread)) {
+	if (main_process && (getpid() != main_process || !pthread_equal(pthread_self(), main_thread))) {
 		fprintf(stderr, "%s:%d: %s (in a peer)\n", file, line, text);
 		fflush(stderr);
 		_exit(99);

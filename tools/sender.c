@@ -83,12 +83,11 @@ static bool drain(struct sender *sender)
 	}
 }
 
-/* After a drain that failed.  A ring shows one slot less than it has: netmap(4).  The queue of a pipe behind it holds
- * as many packets as the ring has slots. */
+/* After a drain that failed.  A ring shows one slot less than it has: netmap(4). */
 static uint64_t slots_in_use(const struct sender *sender)
 {
 	const struct nmx_info *info = &sender->port->info;
-	uint32_t space = nmx_tx_space(sender->port->tx), all = info->tx_slots - (info->backend != NMX_PIPE);
+	uint32_t space = nmx_tx_space(sender->port->tx), all = info->tx_slots - 1;
 
 	return space < all ? all - space : 0;
 }

@@ -177,7 +177,8 @@ static inline void nmx__exchange(uint32_t *transit, uint32_t *to, uint32_t *from
  * what has arrived.  Returns the number of slots waiting, unread ones included; 0 = nothing, and the
  * descriptor, if it was ever asked for, is armed.  netmap(4), NIOCRXSYNC.
  * Errors: NMX_ERR_RESET      head, cur or a buffer index was out of range (only a program that writes the
- *                            ring itself can do that); the ring was put right and can be used again
+ *                            ring itself can do that); the cursors were put right and the ring can be
+ *                            used again (an index must be put right by who overwrote it)
  *         NMX_ERR_PEER_GONE  everything that the other end sent has been received, and it has closed or
  *                            died; said once, the ring can be used again and another end may come
  *         NMX_ERR_CORRUPT    the other end wrote nonsense into shared memory: close

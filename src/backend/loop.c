@@ -35,7 +35,7 @@ static bool has_news(struct nmx__ring *ring, uint32_t slots)
 {
 	struct nmx__qend *end = &loop_ring(ring)->end;
 
-	return ring->is_tx ? nmx__queue_has_room(end, slots == UINT32_MAX ? end->capacity : slots) : nmx__queue_has_packets(end);
+	return ring->is_tx ? nmx__queue_has_room(end, slots) : nmx__queue_has_packets(end);
 }
 
 static _Atomic uint32_t *sleep_word(struct nmx__ring *ring)

@@ -173,8 +173,7 @@ static _Atomic uint32_t *sleep_word(const struct pipe_ring *r)
 static bool has_news(struct pipe_ring *r, uint32_t slots)
 {
 	struct nmx__qend *end = &r->end;
-	bool moved = r->ring.is_tx ? nmx__queue_has_room(end, slots == UINT32_MAX ? end->capacity : slots)
-	                           : nmx__queue_has_packets(end);
+	bool moved = r->ring.is_tx ? nmx__queue_has_room(end, slots) : nmx__queue_has_packets(end);
 
 	/* An end that was free and is now taken is no news: it will ring when there is some. */
 	return moved || (r->peer_seen && peer_now(pipe_of(&r->ring)) != r->peer_seen) || came_and_went(r);

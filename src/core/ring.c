@@ -24,7 +24,13 @@ static int64_t now_ms(void)
 }
 
 static int arm(struct nmx__ring *ring, uint32_t slots) { return ring->port->backend->arm(ring, slots); }
-static void disarm(struct nmx__ring *ring) { ring->port->backend->disarm(ring); }
+
+/* A descriptor that was asked for stays armed: a sync has promised it, and a wait must not take that back. */
+static void disarm(struct nmx__ring *ring)
+{
+	if (!ring->fd_wanted)
+		ring->port->backend->disarm(ring);
+}
 
 /* ---- descriptors for foreign loops */
 
@@ -149,7 +155,7 @@ static struct nmx__ring *ring_of(const struct nmx_wait_entry *entry, uint32_t *s
 	struct nmx__ring *ring = entry->rx ? nmx__ring_of_rx(entry->rx) : nmx__ring_of_tx(entry->tx);
 	uint32_t most = entry->rx ? 1 : entry->tx->num_slots - 1;
 
-	*slots = entry->slots == 0 ? 1 : entry->slots == UINT32_MAX ? UINT32_MAX : entry->slots < most ? entry->slots : most;
+	*slots = entry->slots == 0 ? 1 : entry->slots < most ? entry->slots : most;
 	return ring;
 }
 
@@ -268,7 +274,7 @@ int nmx_rx_wait(struct nmx_rx *rx, int timeout_ms)
 
 int nmx_tx_wait(struct nmx_tx *tx, uint32_t slots, int timeout_ms)
 {
-	struct nmx_wait_entry entry = { .tx = tx, .slots = slots == UINT32_MAX ? UINT32_MAX - 1 : slots };
+	struct nmx_wait_entry entry = { .tx = tx, .slots = slots };
 
 	NMX__CHECK_CALLER(tx);
 	return nmx_wait(&entry, 1, timeout_ms);
@@ -276,25 +282,22 @@ int nmx_tx_wait(struct nmx_tx *tx, uint32_t slots, int timeout_ms)
 
 int nmx_tx_drain(struct nmx_tx *tx, int timeout_ms)
 {
-	struct nmx_wait_entry entry = { .tx = tx, .slots = UINT32_MAX }; /* all of the way, not only of the ring */
-	int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
-	int n = nmx_tx_sync(tx);
+	int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms, left = timeout_ms;
+	uint32_t all = tx->num_slots - 1;
 
-	while (n >= 0) {
-		int64_t left = deadline < 0 ? -1 : deadline - now_ms();
+	for (;;) {
+		int n = nmx_tx_sync(tx);
 
-		n = nmx_wait(&entry, 1, left < 0 ? (deadline < 0 ? -1 : 0) : (int)left);
-		if (n > 0) {
-			n = nmx_tx_sync(tx);
-			if (n < 0)
-				return n;
-			n = arm(nmx__ring_of_tx(tx), UINT32_MAX);
-			if (n == 0)
-				disarm(nmx__ring_of_tx(tx));
-			if (n != 0)
-				return n < 0 ? n : 0;
-		} else if (n == 0 && deadline >= 0 && now_ms() >= deadline)
+		if (n < 0)
+			return n;
+		if ((uint32_t)n + nmx__distance(tx->ring->head, tx->ring->cur, tx->num_slots) == all) /* a chain begun is not sent */
+			return 0;
+		if (left == 0)
 			return NMX_ERR_TIMED_OUT;
+		n = nmx_tx_wait(tx, all, (int)left);
+		if (n < 0)
+			return n;
+		if (deadline >= 0)
+			left = deadline > now_ms() ? deadline - now_ms() : 0;
 	}
-	return n;
 }

@@ -27,12 +27,16 @@ int nmx__bell_reader(struct nmx__bell *bell);
 void nmx__bell_drain(struct nmx__bell *bell);
 void nmx__bell_ring(struct nmx__bell *bell);
 
+/* Always a new odd number, also when the word is odd: a sleeper that was woken by the bell may be back before its waker
+ * has come to change the word, and that change must then fail. */
 static inline void nmx__sleep_begin(_Atomic uint32_t *word)
 {
 	uint32_t seen = atomic_load(word);
 
-	if (seen % 2 == 0) /* a waker only ever turns odd into even: nobody else does this */
-		atomic_compare_exchange_strong(word, &seen, seen + 1);
+	/* A waker turns odd into even once; what changes it more often is hostile, and gets a slow peer. */
+	for (int tries = 0; tries < 4; tries++)
+		if (atomic_compare_exchange_strong(word, &seen, seen + 1 + seen % 2))
+			return;
 }
 
 static inline void nmx__sleep_end(_Atomic uint32_t *word)

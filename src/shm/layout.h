@@ -10,8 +10,9 @@
  *                     a new file is all free)
  *     control         the queues, found through their records
  *     buffers         num_bufs of buf_stride bytes
- *   NAME.mID        a member's own file: only that process writes it, others read it with pread
- *   NAME.bREC.Q.S   a doorbell: a FIFO for the sleeping side S (r or t) of queue Q of record REC
+ *   NAME.mID.SEG        a member's own file: only that process writes it, others read it with pread
+ *   NAME.bREC.Q.S.SEG   a doorbell: a FIFO for the sleeping side S (r or t) of queue Q of record REC
+ *                   SEG: 8 hexadecimal digits of the segment's id
  *
  * Sizes are in bytes unless named otherwise.  Little endian, as all platforms of nmx are.
  */

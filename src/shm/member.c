@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* This process's own file in a segment, and what can be learnt of others'. */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -33,6 +34,15 @@ int nmx__member_open(const struct nmx__segment *seg, uint32_t id)
 	return openat(seg->dir.fd, file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
 }
 
+/* Of a member whose file is gone.  Where somebody has removed the segment, that says nothing: then the process's number
+ * is all there is. */
+static bool lives_without_file(const struct nmx__segment *seg, uint32_t id)
+{
+	int32_t pid = atomic_load_explicit(&seg->members[id].pid, memory_order_relaxed);
+
+	return !nmx__seg_is_linked(seg) && pid > 0 && (kill(pid, 0) == 0 || errno != ESRCH);
+}
+
 bool nmx__member_alive(const struct nmx__segment *seg, uint32_t id)
 {
 	int fd, held;
@@ -41,7 +51,8 @@ bool nmx__member_alive(const struct nmx__segment *seg, uint32_t id)
 		return true;
 	fd = nmx__member_open(seg, id);
 	if (fd < 0)
-		return errno != ENOENT; /* not to be told now (no descriptors, say): then nothing is taken from it */
+		/* Not to be told now (no descriptors, say): then nothing is taken from it. */
+		return errno != ENOENT || lives_without_file(seg, id);
 	held = nmx__lock_is_held(fd, NMX__LOCK_LIFE);
 	close(fd);
 	return held != 0;
@@ -144,6 +155,7 @@ int nmx__member_join(struct nmx__segment *seg, struct nmx_report *why)
 		                 seg->dir.path, seg->name, NMX__MAX_MEMBERS);
 	seg->member = (uint32_t)id;
 	seg->gen = nmx__seg_next_gen(seg);
+	atomic_store(&seg->header->lock_owner, seg->member + 1); /* who dies from here on leaves a file, and is known */
 	nmx__seg_file(seg, file, "m%u", seg->member);
 	unlinkat(seg->dir.fd, file, 0); /* of one that was recovered, but for its name */
 	mode_t mode = seg->dir.file_mode & ~(mode_t)0022; /* ours alone to write: we trust what is in it */
@@ -161,7 +173,6 @@ int nmx__member_join(struct nmx__segment *seg, struct nmx_report *why)
 	seg->own_file_pages = HEADER_PAGES;
 	atomic_store_explicit(&seg->members[id].pid, getpid(), memory_order_relaxed);
 	atomic_store(&seg->members[id].gen, seg->gen);
-	atomic_store(&seg->header->lock_owner, seg->member + 1);
 	return 0;
 }
 
@@ -170,9 +181,8 @@ void nmx__member_leave(struct nmx__segment *seg)
 	char file[NMX__FILE_NAME_MAX];
 
 	nmx__seg_file(seg, file, "m%u", seg->member);
-	atomic_store(&seg->header->lock_owner, 0);
+	drop_own_file(seg, file); /* before the id is free: nobody looks for the file of an id that is */
 	atomic_store(&seg->members[seg->member].gen, 0);
-	drop_own_file(seg, file);
 }
 
 /* ---- extents */

@@ -211,6 +211,15 @@ static inline int hand_over(struct nmx__qend *e, uint32_t count)
 	return 0;
 }
 
+/* As many packets may be under way as the ring can show: all of its slots are free when, and only when, the other
+ * end has taken everything. */
+static inline uint32_t free_slots(const struct nmx__qend *e)
+{
+	uint32_t used = e->index - e->peer, most = e->num_slots - 1;
+
+	return used < most ? most - used : 0;
+}
+
 int nmx__queue_send(struct nmx__qend *e)
 {
 	uint32_t n = e->num_slots, room, tail;
@@ -225,12 +234,10 @@ int nmx__queue_send(struct nmx__qend *e)
 			return err;
 	}
 	NMX__COUNT(e->own, tx_syncs, 1);
-	room = e->capacity - (e->index - e->peer);
-	if ((count == 0 || room < n / 2) && unlikely(!look_at_peer(e)))
+	if ((count == 0 || free_slots(e) < n / 2) && unlikely(!look_at_peer(e)))
 		return NMX_ERR_CORRUPT;
 	/* Only what the queue has room for is the user's: so what is committed can always be handed over. */
-	room = e->capacity - (e->index - e->peer);
-	room = room < n - 1 ? room : n - 1;
+	room = free_slots(e);
 	tail = e->hwcur + room < n ? e->hwcur + room : e->hwcur + room - n;
 	poison_slots(e, e->tail, tail, false);
 	e->ring->tail = e->tail = tail;
@@ -242,7 +249,7 @@ bool nmx__queue_has_room(struct nmx__qend *e, uint32_t slots)
 	uint32_t used = e->index - atomic_load(&e->queue->head);
 
 	/* An index that is nonsense is news too: the next sync says so. */
-	return used > e->capacity || e->capacity - used >= slots;
+	return used > e->capacity || used + slots < e->num_slots;
 }
 
 /* ---- receive */
@@ -266,12 +273,14 @@ static inline void take_singles(struct nmx__qend *e, uint32_t most, struct progr
 	for (; at != end; at++, s = nmx__next(s, n)) {
 		struct nmx__entry *entry = &entries[at & mask];
 		uint64_t word = atomic_load_explicit(&entry->full, memory_order_relaxed);
+		uint32_t spare = slots[s].buf_idx;
 
 		/* One compare for length and flags: any flag makes it longer than anything. */
-		if (unlikely(word_index(word) - NMX__FIRST_BUF >= usable || (uint32_t)(word >> 32) - 1 >= longest))
+		if (unlikely(word_index(word) - NMX__FIRST_BUF >= usable || (uint32_t)(word >> 32) - 1 >= longest ||
+		             spare - NMX__FIRST_BUF >= usable))
 			break;
 		pending[s] = word;
-		atomic_store_explicit(&entry->empty, slots[s].buf_idx, memory_order_relaxed);
+		atomic_store_explicit(&entry->empty, spare, memory_order_relaxed);
 		bytes += word_len(word);
 	}
 	p->entries = p->slots = at - e->index;
@@ -290,8 +299,18 @@ static void refuse(struct nmx__qend *e, uint32_t at, uint32_t count)
 	}
 }
 
-/* One packet of any kind.  Returns 1 when it is done with, 0 when it must wait for room, or NMX_ERR_CORRUPT.  Words are
- * read once, into words[]: the sender could still be changing them. */
+/* The other end must not get what a program of ours wrote into its slots. */
+static bool spares_valid(const struct nmx__qend *e, uint32_t s, uint32_t count)
+{
+	for (; count > 0; count--, s = nmx__next(s, e->num_slots))
+		if (!valid_index(e, e->ring->slot[s].buf_idx))
+			return false;
+	return true;
+}
+
+/* One packet of any kind.  Returns 1 when it is done with, 0 when it must wait for room, NMX_ERR_CORRUPT, or
+ * NMX_ERR_RESET when a slot that it would go to has lost its buffer.  Words are read once, into words[]: the sender
+ * could still be changing them. */
 static __attribute__((__noinline__)) int take_packet(struct nmx__qend *e, uint32_t avail, uint32_t room, struct progress *p)
 {
 	uint64_t words[NETMAP_MAX_FRAGS];
@@ -326,6 +345,8 @@ static __attribute__((__noinline__)) int take_packet(struct nmx__qend *e, uint32
 	if (count > room - p->slots)
 		return 0;
 	s = (e->tail + p->slots) % e->num_slots;
+	if (!spares_valid(e, s, count))
+		return NMX_ERR_RESET;
 	for (uint32_t i = 0; i < count; i++, s = nmx__next(s, e->num_slots)) {
 		e->pending[s] = words[i];
 		atomic_store_explicit(&entry_at(e, at + i)->empty, e->ring->slot[s].buf_idx, memory_order_relaxed);
@@ -380,6 +401,8 @@ int nmx__queue_receive(struct nmx__qend *e)
 		more = take_packet(e, avail, room, &p);
 	if (p.entries)
 		take_over(e, &p);
+	if (unlikely(more == NMX_ERR_RESET))
+		return reset(e);
 	return more < 0 ? more : 0;
 }
 

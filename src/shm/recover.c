@@ -181,9 +181,11 @@ int nmx__recover_member(struct nmx__segment *seg, uint32_t id, struct nmx_report
 	char file[NMX__FILE_NAME_MAX];
 	int fd, err = 0;
 
-	if (atomic_load(&seg->members[id].gen) == 0)
-		return 0;
 	nmx__seg_file(seg, file, "m%u", id);
+	if (atomic_load(&seg->members[id].gen) == 0) {
+		unlinkat(seg->dir.fd, file, 0); /* it died before it was one */
+		return 0;
+	}
 	fd = nmx__member_open(seg, id);
 	if (fd < 0 && errno != ENOENT)
 		return nmx__fail(why, NMX_ERR_IO, errno, "cannot read \"%s/%s\" of a dead member", seg->dir.path, file);
@@ -194,8 +196,8 @@ int nmx__recover_member(struct nmx__segment *seg, uint32_t id, struct nmx_report
 	if (err < 0)
 		return nmx__fail(why, err, ENOMEM, "cannot recover what a dead member left");
 	release_ends(seg, id);
-	atomic_store(&seg->members[id].gen, 0);
 	unlinkat(seg->dir.fd, file, 0);
+	atomic_store(&seg->members[id].gen, 0);
 	return 0;
 }
 

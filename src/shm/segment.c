@@ -54,8 +54,9 @@ void nmx__seg_file(const struct nmx__segment *seg, char *out, const char *format
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(out + used, NMX__FILE_NAME_MAX - (size_t)used, format, args);
+	used += vsnprintf(out + used, NMX__FILE_NAME_MAX - (size_t)used, format, args);
 	va_end(args);
+	snprintf(out + used, NMX__FILE_NAME_MAX - (size_t)used, ".%08x", (uint32_t)seg->id);
 }
 
 uint32_t nmx__seg_next_gen(struct nmx__segment *seg)
@@ -84,19 +85,32 @@ static int64_t now_ms(void)
 
 static void nap(void) { nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL); }
 
+/* By the file: who is not a member yet has no mapping, and does not know the segment's id, which is in files' names. */
+static void describe_holder(struct nmx__segment *seg, char *out, size_t size)
+{
+	struct nmx__seg_header header;
+	uint32_t owner;
+
+	snprintf(out, size, "another process");
+	if (pread(seg->fd, &header, sizeof(header), 0) != sizeof(header))
+		return;
+	owner = atomic_load(&header.lock_owner);
+	if (!seg->map)
+		seg->id = header.id;
+	if (owner - 1 < NMX__MAX_MEMBERS)
+		nmx__member_describe(seg, owner - 1, out, size);
+}
+
 static int take_file_lock(struct nmx__segment *seg, struct nmx_report *why)
 {
 	int64_t deadline = now_ms() + LOCK_WAIT_MS;
-	char holder[96] = "another process";
+	char holder[96];
 
 	while (nmx__lock_try(seg->fd, NMX__LOCK_SEGMENT) < 0) {
 		if (errno != EAGAIN && errno != EINTR)
 			return nmx__fail(why, NMX_ERR_IO, errno, "cannot lock the segment \"%s/%s\"", seg->dir.path, seg->name);
 		if (now_ms() > deadline) {
-			uint32_t owner = seg->header ? atomic_load(&seg->header->lock_owner) : 0;
-
-			if (owner - 1 < NMX__MAX_MEMBERS)
-				nmx__member_describe(seg, owner - 1, holder, sizeof(holder));
+			describe_holder(seg, holder, sizeof(holder));
 			return nmx__fail(why, NMX_ERR_BUSY, 0,
 			                 "the segment \"%s/%s\" has been locked for %d seconds by %s; is it stopped? continue or kill it",
 			                 seg->dir.path, seg->name, LOCK_WAIT_MS / 1000, holder);

@@ -82,7 +82,8 @@ static inline bool nmx__seg_has_buf(const struct nmx__segment *seg, uint32_t ind
 	return index - NMX__FIRST_BUF < seg->num_bufs - NMX__FIRST_BUF;
 }
 
-/* A name in the directory that belongs to this segment: NAME.SUFFIX */
+/* A name in the directory that belongs to this segment: NAME.WHAT.ID.  The id keeps two segments apart that have the
+ * name one after the other, when the file of the first was removed under its members. */
 #define NMX__FILE_NAME_MAX 80
 void nmx__seg_file(const struct nmx__segment *seg, char *out, const char *format, ...)
     __attribute__((__format__(__printf__, 3, 4)));
@@ -99,7 +100,8 @@ void nmx__member_forget(struct nmx__segment *seg);
 
 /* Opens the own file of member id for reading; -1 with errno. */
 int nmx__member_open(const struct nmx__segment *seg, uint32_t id);
-/* Whether the member is alive; one whose file is missing is not.  Asks the life lock, which cannot lie. */
+/* Whether the member is alive; one whose file is missing is not (but for a segment that was removed).  Asks the life
+ * lock, which cannot lie. */
 bool nmx__member_alive(const struct nmx__segment *seg, uint32_t id);
 /* "pkt-gen (process 123)", for messages. */
 void nmx__member_describe(const struct nmx__segment *seg, uint32_t id, char *out, size_t size);

@@ -295,7 +295,6 @@ void act(void *part)
 	play.self = &play.stage->actor[play.role];
 	play.rng = rng_of(play.stage->seed, (uint64_t)play.role + 2 * atomic_load(&play.stage->epoch));
 	ptrace(PTRACE_TRACEME, 0, NULL, NULL);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	open_end(&play);
 	if (play.role == SENDER)
 		play.epoch = atomic_fetch_add(&play.stage->epoch, 1) + 1;

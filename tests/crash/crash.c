@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -52,7 +53,7 @@ void attack_begin(const char *name, int argc, char **argv, uint32_t default_coun
 	unsetenv("NMX_DIR");
 	unsetenv("NMX_BACKEND");
 	snprintf(attack.dir, sizeof(attack.dir), "%s/nmx-crash-XXXXXX", parent);
-	must(mkdtemp(attack.dir) != NULL, "cannot make %s: %m", attack.dir);
+	must(mkdtemp(attack.dir) != NULL, "cannot make %s: %s", attack.dir, strerror(errno));
 	setvbuf(stdout, NULL, _IOLBF, 0);
 }
 
@@ -142,12 +143,15 @@ void nap_us(uint32_t us) { nanosleep(&(struct timespec){ .tv_sec = us / 1000000,
 
 pid_t spawn(void (*body)(void *arg), void *arg)
 {
-	pid_t pid;
+	pid_t pid, parent = getpid();
 
 	fflush(NULL);
 	pid = fork();
-	must(pid >= 0, "fork: %m");
+	must(pid >= 0, "fork: %s", strerror(errno));
 	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != parent)
+			_exit(1);
 		body(arg);
 		fflush(NULL);
 		exit(0);
@@ -172,7 +176,7 @@ int reap(pid_t pid, int64_t ms, const char *who)
 		}
 		nap_us(200);
 	}
-	must(got == pid, "waitpid of %s: %m", who);
+	must(got == pid, "waitpid of %s: %s", who, strerror(errno));
 	return status;
 }
 

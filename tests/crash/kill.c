@@ -47,7 +47,7 @@ static bool look_after(struct scene *scene, enum role role)
 
 	if (got == 0)
 		return false;
-	must(got > 0, "waitpid of the %s: %m", role_names[role]);
+	must(got > 0, "waitpid of the %s: %s", role_names[role], strerror(errno));
 	if (WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP)
 		return true;
 	if (WIFSTOPPED(status)) {
@@ -95,12 +95,19 @@ static bool wait_for_trap(struct scene *scene, enum role role)
 	return true;
 }
 
-/* One instruction, or up to the next system call's edge.  False: it has ended. */
+/* One instruction, or up to the next system call's edge.  False: it has ended, or is past all system calls (a sender that
+ * spins on a full ring makes none). */
 static bool advance(struct scene *scene, enum role role, int how)
 {
+	int64_t deadline = now_ms() + 50;
 	int status;
+	pid_t got = 0;
 
-	if (ptrace(how, scene->pid[role], NULL, NULL) < 0 || waitpid(scene->pid[role], &status, 0) < 0)
+	if (ptrace(how, scene->pid[role], NULL, NULL) < 0)
+		return false;
+	while (got == 0 && now_ms() <= deadline)
+		got = waitpid(scene->pid[role], &status, WNOHANG);
+	if (got <= 0)
 		return false;
 	if (WIFSTOPPED(status)) {
 		must(WSTOPSIG(status) == SIGTRAP || WSTOPSIG(status) == SIGCHLD, "the %s crashed under the microscope: %s", role_names[role],
@@ -138,6 +145,15 @@ static void kill_after(struct scene *scene, enum role role, uint32_t calls, uint
 
 /* ---- ways to die */
 
+/* Nobody had the pipe any more: it went with its packets and its counters, and the next one starts afresh. */
+static void forget_pipe(struct stage *stage)
+{
+	atomic_store(&stage->seen_epoch, atomic_load(&stage->epoch) + 1);
+	atomic_store(&stage->seen_next, 0);
+	atomic_store(&stage->drop_unread, 0);
+	atomic_store(&stage->credit, 0);
+}
+
 static void kill_in_turn(struct scene *scene, enum role role)
 {
 	atomic_store(&scene->stage->actor[role].trap_loop, 1);
@@ -163,21 +179,14 @@ static void kill_in_open(struct scene *scene, enum role role)
 		atomic_store(&scene->stage->actor[role].trap_open, 0);
 		kills_in_open++;
 	}
+	if (!scene->pid[!role])
+		forget_pipe(scene->stage);
 }
 
 static void kill_in_close(struct scene *scene, enum role role)
 {
 	kill_after(scene, role, rng_below(&scene->rng, 45), rng_below(&scene->rng, 2) ? rng_scaled(&scene->rng, 600) : 0);
 	kills_in_close++;
-}
-
-/* Nobody had the pipe any more: it went with its packets and its counters, and the next one starts afresh. */
-static void forget_pipe(struct stage *stage)
-{
-	atomic_store(&stage->seen_epoch, atomic_load(&stage->epoch) + 1);
-	atomic_store(&stage->seen_next, 0);
-	atomic_store(&stage->drop_unread, 0);
-	atomic_store(&stage->credit, 0);
 }
 
 static void kill_someone(struct scene *scene)
@@ -240,9 +249,11 @@ static void leave(struct scene *scene)
 	for (int role = 0; role < 2; role++)
 		if (scene->pid[role])
 			wait_for(scene, role, CLOSED);
-	for (int role = 0; role < 2; role++)
+	for (int role = 0; role < 2; role++) {
 		if (scene->pid[role])
 			reap_ok(scene->pid[role], PATIENCE_MS, role_names[role]);
+		scene->pid[role] = 0;
+	}
 	if (victim >= 0)
 		must_work("after a death in close");
 	must(count_files(attack.dir, "") == 0, "after all have closed, files are left");

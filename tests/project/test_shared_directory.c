@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -18,13 +19,19 @@ struct modes {
 	unsigned segment, own, bell;
 };
 
-static unsigned mode_of(const char *file)
+/* Of the file of that pattern: names end in the segment's id. */
+static unsigned mode_of(const char *pattern)
 {
 	char path[128];
 	struct stat st;
+	glob_t found = { 0 };
+	unsigned mode = 0;
 
-	snprintf(path, sizeof(path), "%s/%s", directory, file);
-	return stat(path, &st) == 0 ? st.st_mode & 0777 : 0;
+	snprintf(path, sizeof(path), "%s/%s", directory, pattern);
+	if (glob(path, 0, NULL, &found) == 0 && found.gl_pathc == 1 && stat(found.gl_pathv[0], &st) == 0)
+		mode = st.st_mode & 0777;
+	globfree(&found);
+	return mode;
 }
 
 static int open_pipe(struct nmx_port **port, struct nmx_report *why)
@@ -49,7 +56,7 @@ static struct modes modes_in(mode_t directory_mode, mode_t mask)
 	assert_int_equal(nmx_rx_ring(port, 0, &rx), 0);
 	assert_int_equal(nmx_rx_wait(rx, 1), 0);
 	umask(mask);
-	modes = (struct modes){ mode_of("default"), mode_of("default.m0"), mode_of("default.b0.1.r") };
+	modes = (struct modes){ mode_of("default"), mode_of("default.m0.*"), mode_of("default.b0.1.r.*") };
 	nmx_rx_close(rx);
 	nmx_close(port);
 	return modes;

@@ -187,7 +187,7 @@ static void apply_tx_sync(struct world *w)
 
 	require(n >= 0);
 	move(&m->queued, &m->committed, handed_over);
-	room = less(m->num_slots - 1, m->capacity - m->queued.count); /* that there really is */
+	room = m->num_slots - 1 - less(m->num_slots - 1, m->queued.count); /* that there really is */
 	space = (uint32_t)n + m->begun.count;
 	require(space <= room);
 	require((uint32_t)n >= m->space); /* free slots are not taken back */
