@@ -223,6 +223,7 @@ static int check_out(struct nmx_port *port, bool is_tx, uint32_t index, struct n
 	else {
 		ring = *out = port->rings[is_tx][index];
 		ring->checked_out = true;
+		nmx__check_after_sync(ring); /* from here on its user could write where it must not */
 		port->refs++;
 		if (port->epoll_fd >= 0 && !is_tx)
 			nmx__ring_join_epoll(ring, port->epoll_fd);
@@ -324,7 +325,7 @@ void nmx_buf_put(struct nmx_port *port, struct nmx_buf *bufs, uint32_t n)
 			continue; /* a variable that never held one */
 		if (!is_handed_out(port, &bufs[i])) {
 #ifdef NMX_CHECKED
-			nmx__trap(NULL, *bufs[i].home, "nmx_buf_put: not a buffer of this port, or given back twice", __FILE__, __LINE__);
+			nmx__trap(NULL, *bufs[i].home, "not a buffer of this port, or given back twice", __func__, 0);
 #endif
 			continue;
 		}
