@@ -391,8 +391,10 @@ static int make_extent(struct nmx_port *port, struct pipe_port *pipe, struct nmx
 	int err;
 
 	if (buffers > pipe->seg->num_bufs)
-		return nmx__fail(why, NMX_ERR_NO_MEMORY, 0, "%llu buffers are needed, and the segment \"%s/%s\" has %u in all",
-		                 (unsigned long long)buffers, pipe->seg->dir.path, pipe->seg->name, pipe->seg->num_bufs);
+		return nmx__fail(why, NMX_ERR_NO_MEMORY, 0,
+		                 "%llu buffers are needed, and the segment \"%s/%s\" has %u in all; ask for fewer slots, or make it larger when "
+		                 "it is next made (segment_bufs), or use another (@segment=)",
+		                 (unsigned long long)buffers, pipe->seg->dir.path, pipe->seg->name, pipe->seg->num_bufs - NMX__FIRST_BUF);
 	err = nmx__extent_make(pipe->seg, held_at + num_held * sizeof(uint32_t), &pipe->extent, &pipe->extent_slot, why);
 	if (err < 0)
 		return err;
@@ -484,10 +486,8 @@ static void free_extent(struct pipe_port *pipe)
 	uint64_t counters[NMX__NUM_COUNTERS] = { 0 }, *set = nmx__bufs_set(pipe->seg);
 	size_t bytes = (size_t)(uint32_t)atomic_load(&pipe->seg->own->extent[pipe->extent_slot]) * NMX__PAGE;
 
-	if (!set)
-		return; /* no memory: the extent stays, and is recovered when this process has left */
 	nmx__extent_collect(pipe->seg, (const uint8_t *)pipe->extent, bytes, set, counters);
-	for (uint32_t i = 0; nmx__poisoning() && i < pipe->seg->num_bufs; i++)
+	for (uint32_t i = 0; set && nmx__poisoning() && i < pipe->seg->num_bufs; i++)
 		if (set[i / 64] >> i % 64 & 1)
 			nmx__poison(nmx__seg_buf(pipe->seg, i), pipe->seg->buf_stride);
 	nmx__totals_add(&pipe->record->totals[pipe->end], pipe->attach_gen, counters);

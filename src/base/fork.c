@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,23 +67,40 @@ static bool grow(void **array, size_t count, size_t *max, size_t element)
 	return true;
 }
 
+/* Under the lock. */
+static int track(int fd)
+{
+	if (fd < 0)
+		return fd;
+	if (grow((void **)&fds, num_fds, &max_fds, sizeof(*fds))) {
+		fds[num_fds++] = fd;
+		return fd;
+	}
+	close(fd);
+	errno = ENOMEM;
+	return -1;
+}
+
 int nmx__fd_track(int fd)
 {
-	bool ok;
-
 	if (fd < 0)
 		return fd;
 	pthread_once(&once, install);
 	pthread_mutex_lock(&lock);
-	ok = grow((void **)&fds, num_fds, &max_fds, sizeof(*fds));
-	if (ok)
-		fds[num_fds++] = fd;
+	fd = track(fd);
 	pthread_mutex_unlock(&lock);
-	if (ok)
-		return fd;
-	close(fd);
-	errno = ENOMEM;
-	return -1;
+	return fd;
+}
+
+int nmx__fd_openat(int dir, const char *file, int flags, mode_t mode)
+{
+	int fd;
+
+	pthread_once(&once, install);
+	pthread_mutex_lock(&lock);
+	fd = track(openat(dir, file, flags, mode));
+	pthread_mutex_unlock(&lock);
+	return fd;
 }
 
 void nmx__fd_close(int fd)

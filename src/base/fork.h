@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* The generation of this process: remember it at open, compare it at each call. */
 uint32_t nmx__fork_generation(void);
@@ -21,6 +22,9 @@ static inline bool nmx__forked(uint32_t generation_at_open)
 /* Descriptors to be closed in a child.  track returns fd, so that it can wrap an open; a negative one passes
  * through with errno kept.  If there is no memory to note it, it is closed and -1 returned with ENOMEM. */
 int nmx__fd_track(int fd);
+/* openat() and track as one step for a fork in another thread: for files that will be locked, since a child that got
+ * away with such a descriptor would hold the lock beyond our death. */
+int nmx__fd_openat(int dir, const char *file, int flags, mode_t mode);
 /* Closes it, here and in later children.  -1 is fine. */
 void nmx__fd_close(int fd);
 

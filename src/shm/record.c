@@ -223,8 +223,6 @@ static void destroy(struct nmx__segment *seg, struct nmx__record *record)
 {
 	uint64_t *set = nmx__bufs_set(seg);
 
-	if (!set)
-		return; /* stays as it is: the next sweep does it */
 	collect_queues(seg, record, set);
 	nmx__bufs_free_set(seg, set);
 	unlink_bells(seg, record);

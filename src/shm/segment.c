@@ -252,8 +252,8 @@ static int read_header(struct nmx__segment *seg, struct geometry *g, struct nmx_
 	return (size_t)st.st_size == g->bytes ? 0 : not_a_segment(seg, why);
 }
 
-/* Makes what is not there; leaves anything that we did not make alone. */
-static int prepare_file(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_report *why)
+/* Makes what is not there; leaves anything that we did not make alone.  *made: if the open fails, it is to go again. */
+static int prepare_file(struct nmx__segment *seg, uint32_t num_bufs, bool *made, struct nmx_report *why)
 {
 	struct nmx__seg_header header;
 	struct stat st;
@@ -262,13 +262,10 @@ static int prepare_file(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_
 		return not_a_segment(seg, why);
 	if (st.st_size == NMX__PAGE && pread(seg->fd, &header, sizeof(header), 0) == sizeof(header) &&
 	    atomic_load(&header.magic) == NMX__SEG_MAGIC && header.version == NMX__SHM_VERSION)
-		return make_file(seg, num_bufs, why);
-	if (st.st_size > 0)
-		return 0;
-	int err = make_file(seg, num_bufs, why);
-	if (err < 0)
-		unlinkat(seg->dir.fd, seg->name, 0);
-	return err;
+		*made = true;
+	else
+		*made = st.st_size == 0;
+	return *made ? make_file(seg, num_bufs, why) : 0;
 }
 
 static int map_file(struct nmx__segment *seg, const struct geometry *g, struct nmx_report *why)
@@ -334,8 +331,8 @@ static int open_file(struct nmx__segment **out, const char *directory, const cha
 	err = nmx__dir_open(&seg->dir, directory, why);
 	if (err < 0)
 		goto fail;
-	seg->fd = nmx__fd_track(openat(seg->dir.fd, seg->name, O_RDWR | (make ? O_CREAT : 0) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK,
-	                               seg->dir.file_mode));
+	seg->fd = nmx__fd_openat(seg->dir.fd, seg->name, O_RDWR | (make ? O_CREAT : 0) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK,
+	                         seg->dir.file_mode);
 	if (seg->fd < 0) {
 		int sys = errno;
 
@@ -383,6 +380,7 @@ static struct nmx__segment *find_attached(const struct nmx__segment *same)
 static int attach(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_report *why)
 {
 	struct geometry g;
+	bool made = false;
 	int err = take_file_lock(seg, why);
 
 	if (err < 0)
@@ -391,7 +389,7 @@ static int attach(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_report
 		err = 1;
 		goto unlock;
 	}
-	if ((err = prepare_file(seg, num_bufs, why)) < 0)
+	if ((err = prepare_file(seg, num_bufs, &made, why)) < 0)
 		goto unlock;
 	if ((err = read_header(seg, &g, why)) < 0 || (err = reserve_tables(seg, &g, why)) < 0 ||
 	    (err = map_file(seg, &g, why)) < 0)
@@ -401,6 +399,8 @@ static int attach(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_report
 	err = nmx__member_join(seg, why);
 	atomic_store(&seg->header->lock_owner, 0);
 unlock:
+	if (err < 0 && made)
+		unlinkat(seg->dir.fd, seg->name, 0); /* who waits for the lock will see that it is gone */
 	nmx__lock_release(seg->fd, NMX__LOCK_SEGMENT);
 	return err;
 }

@@ -121,13 +121,18 @@ NMX_MUST_CHECK int nmx__bufs_claim(struct nmx__segment *seg, uint32_t n, uint32_
                                    struct nmx_report *why);
 /* Marks every buffer of the set (a bitmap of num_bufs bits) free. */
 void nmx__bufs_free_set(struct nmx__segment *seg, const uint64_t *set);
-/* An empty set; NULL: no memory. */
+/* An empty set; NULL when there is no memory, which as a set means: what is added is marked free at once.  So nothing
+ * that gives buffers back can fail. */
 uint64_t *nmx__bufs_set(const struct nmx__segment *seg);
 /* Adds an index that may be anything. */
 static inline void nmx__bufs_set_add(const struct nmx__segment *seg, uint64_t *set, uint32_t index)
 {
-	if (nmx__seg_has_buf(seg, index))
+	if (!nmx__seg_has_buf(seg, index))
+		return;
+	if (set)
 		set[index / 64] |= 1ull << index % 64;
+	else
+		atomic_fetch_and(&seg->used[index / 64], ~(1ull << index % 64));
 }
 
 /* ---- records (record.c); under the segment lock */
