@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "backend/local.h"
+#include "base/poison.h"
 #include "base/fork.h"
 #include "base/report.h"
 
@@ -76,6 +77,8 @@ static void loop_close(struct nmx_port *port)
 		nmx__fd_close(loop->bells[i][0]);
 		nmx__fd_close(loop->bells[i][1]);
 	}
+	if (loop->local.memory)
+		nmx__unpoison(loop->local.memory, loop->local.bytes);
 	nmx__local_free(&loop->local);
 	free(loop);
 }
@@ -156,6 +159,8 @@ static int loop_open(struct nmx_port *port, struct nmx_report *why)
 			goto fail;
 		}
 	err = nmx__local_make(&loop->local, port, tables, loop->rings * per_ring, why);
+	if (err == 0)
+		nmx__poison(loop->local.bufs, (size_t)loop->local.num_bufs * NMX__BUF_LEN); /* until the user gets them */
 	for (uint32_t i = 0; i < loop->rings && err == 0; i++)
 		if ((err = make_pair(port, loop, i)) < 0)
 			nmx__fail(why, err, ENOMEM, "cannot set up a loop port");

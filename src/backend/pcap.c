@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "backend/local.h"
+#include "base/poison.h"
 #include "base/report.h"
 
 #ifdef NMX_HAVE_PCAP
@@ -98,6 +99,18 @@ static bool read_next(struct pcap_ring *r)
 	return false;
 }
 
+static uint8_t *slot_data(const struct pcap_ring *r, const struct netmap_slot *slot)
+{
+	return r->ring.handle.rx.bufs + (size_t)slot->buf_idx * NMX__BUF_LEN;
+}
+
+/* The frames before head are dead. */
+static void give_back(struct pcap_ring *r, struct netmap_ring *ring)
+{
+	for (; r->hwcur != ring->head; r->hwcur = nmx__next(r->hwcur, r->own->num_slots))
+		nmx__poison(slot_data(r, &ring->slot[r->hwcur]), NMX__BUF_LEN);
+}
+
 static void put_packet(struct pcap_ring *r, struct netmap_ring *ring, uint32_t slots)
 {
 	const uint8_t *from = r->next;
@@ -107,7 +120,8 @@ static void put_packet(struct pcap_ring *r, struct netmap_ring *ring, uint32_t s
 		struct netmap_slot *slot = &ring->slot[r->tail];
 		uint32_t part = left < NMX__BUF_LEN ? left : NMX__BUF_LEN;
 
-		memcpy(r->ring.handle.rx.bufs + (size_t)slot->buf_idx * NMX__BUF_LEN, from, part);
+		nmx__unpoison(slot_data(r, slot), NMX__BUF_LEN);
+		memcpy(slot_data(r, slot), from, part);
 		slot->len = (uint16_t)part;
 		slot->flags = slots > 1 ? NS_MOREFRAG : 0;
 		r->tail = nmx__next(r->tail, r->own->num_slots);
@@ -204,7 +218,7 @@ static int pcap_port_sync(struct nmx__ring *base)
 		return write_out(r, ring);
 	}
 	NMX__COUNT(r->own, rx_syncs, 1);
-	r->hwcur = ring->head;
+	give_back(r, ring);
 	waiting = fill(r, ring);
 	return waiting ? waiting : r->ended;
 }
@@ -260,6 +274,9 @@ static int open_for_writing(struct pcap_port *state, const char *path, struct nm
 	state->dumper = lib.dump_open(state->pcap, path);
 	if (!state->dumper)
 		return nmx__fail(why, NMX_ERR_NO_SUCH, 0, "cannot write a capture: %.200s", lib.geterr(state->pcap));
+	/* The file's header now: a child that is forked and exits would write its copy of it a second time. */
+	if (lib.dump_flush(state->dumper) < 0)
+		return nmx__fail(why, NMX_ERR_IO, errno, "cannot write the capture \"%.200s\"", path);
 	return 0;
 }
 

@@ -528,6 +528,7 @@ static void pipe_release(struct nmx__ring *ring)
 {
 	struct pipe_ring *r = pipe_ring(ring);
 
+	nmx__queue_released(&r->end);
 	forget_pidfd(r);
 }
 

@@ -37,8 +37,9 @@ static void after_fork_in_child(void)
 	for (size_t i = 0; i < num_mappings; i++) {
 		const struct mapping *m = &mappings[i];
 
-		mmap(m->start, m->bytes, m->guard ? PROT_NONE : PROT_READ | PROT_WRITE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+		/* If there is no memory for it, nothing is mapped there (MADV_DONTFORK): a use stops the child. */
+		(void)!mmap(m->start, m->bytes, m->guard ? PROT_NONE : PROT_READ | PROT_WRITE,
+		            MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
 	}
 	num_mappings = 0;
 	pthread_mutex_unlock(&lock);
@@ -135,7 +136,7 @@ int nmx__map_track(void *start, size_t bytes, bool guard)
 	return ok ? 0 : -1;
 }
 
-void nmx__map_untrack(void *start)
+void nmx__map_untrack(const void *start)
 {
 	pthread_mutex_lock(&lock);
 	for (size_t i = 0; i < num_mappings; i++)

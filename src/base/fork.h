@@ -13,9 +13,9 @@
 /* The generation of this process: remember it at open, compare it at each call. */
 uint32_t nmx__fork_generation(void);
 
+extern uint32_t nmx__generation; /* for nmx__forked() */
 static inline bool nmx__forked(uint32_t generation_at_open)
 {
-	extern uint32_t nmx__generation;
 	return __builtin_expect(generation_at_open != nmx__generation, 0);
 }
 
@@ -31,6 +31,6 @@ void nmx__fd_close(int fd);
 /* Mappings that a child gets as zeros of the same size (readable and writable) or, when guard is set, as nothing
  * at all.  Returns 0 or -1 (no memory). */
 int nmx__map_track(void *start, size_t bytes, bool guard);
-void nmx__map_untrack(void *start);
+void nmx__map_untrack(const void *start);
 
 #endif

@@ -13,6 +13,7 @@
 #include "core/ring.h"
 
 #define ALL_FLAGS (NMX_EXCLUSIVE | NMX_TX_ONLY | NMX_RX_ONLY | NMX_ZERO_COPY | NMX_CHAINS | NMX_BLOCKING)
+#define MAX_EXTRA_BUFS (1u << 24)
 
 /* ---- open */
 
@@ -30,6 +31,8 @@ static int read_options(struct nmx_options *out, const struct nmx_options *optio
 	memcpy(out, options, size < sizeof(*out) ? size : sizeof(*out));
 	if (out->flags & ~(uint32_t)ALL_FLAGS)
 		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "options.flags has unknown bits: %#x", out->flags & ~(uint32_t)ALL_FLAGS);
+	if (out->extra_bufs > MAX_EXTRA_BUFS) /* before anything is allocated for them */
+		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "%u extra buffers: there can be %u", out->extra_bufs, MAX_EXTRA_BUFS);
 	if ((out->flags & NMX_TX_ONLY) && (out->flags & NMX_RX_ONLY))
 		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "NMX_TX_ONLY and NMX_RX_ONLY exclude each other");
 	return 0;
@@ -220,6 +223,7 @@ static int check_out(struct nmx_port *port, bool is_tx, uint32_t index, struct n
 	else {
 		ring = *out = port->rings[is_tx][index];
 		ring->checked_out = true;
+		nmx__check_after_sync(ring); /* from here on its user could write where it must not */
 		port->refs++;
 		if (port->epoll_fd >= 0 && !is_tx)
 			nmx__ring_join_epoll(ring, port->epoll_fd);
@@ -321,7 +325,7 @@ void nmx_buf_put(struct nmx_port *port, struct nmx_buf *bufs, uint32_t n)
 			continue; /* a variable that never held one */
 		if (!is_handed_out(port, &bufs[i])) {
 #ifdef NMX_CHECKED
-			nmx__trap(NULL, *bufs[i].home, "nmx_buf_put: not a buffer of this port, or given back twice", __FILE__, __LINE__);
+			nmx__trap(NULL, *bufs[i].home, "not a buffer of this port, or given back twice", __func__, 0);
 #endif
 			continue;
 		}

@@ -2,6 +2,7 @@
 /* What could be opened here, and why not: the part of <nmx/inspect.h> that knows names and backends. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <nmx/inspect.h>
 
@@ -76,6 +77,26 @@ static int explain_pipe(const struct nmx__name *name, const struct nmx_options *
 	return 0;
 }
 
+/* A regular file is opened for a moment, for nothing else tells whether it is a capture.  Opening anything else could
+ * block, or take what it holds away. */
+static int explain_capture(const char *text, const struct nmx__name *name, const struct nmx_options *o, struct nmx_report *why)
+{
+	bool writes = o && (o->flags & NMX_TX_ONLY);
+	struct nmx_port *port;
+	struct stat st;
+	int err;
+
+	if (!writes && (stat(name->path, &st) < 0 || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))) {
+		err = nmx_open(&port, text, o, why);
+		if (err < 0)
+			return err;
+		nmx_close(port);
+		nmx__report_clear(why);
+	}
+	nmx__note(why, "\"%s\" is %s as a capture", name->path, writes ? "written" : "read");
+	return 0;
+}
+
 int nmx_name_explain(const char *text, const struct nmx_options *o, struct nmx_report *why)
 {
 	static const struct nmx_options none;
@@ -93,9 +114,8 @@ int nmx_name_explain(const char *text, const struct nmx_options *o, struct nmx_r
 	if (backend->id == NMX_PIPE)
 		return explain_pipe(&name, o, why);
 	if (backend->id == NMX_PCAP)
-		nmx__note(why, "\"%s\" is read as a capture, or written with NMX_TX_ONLY", name.path);
-	else
-		nmx__note(why, "\"%s:%s\" is served by this process alone (%s)", nmx_backend_name(backend->id), name.port,
-		          backend->id == NMX_LOOP ? "it gives back what it is sent" : "it swallows and supplies");
+		return explain_capture(text, &name, o, why);
+	nmx__note(why, "\"%s:%s\" is served by this process alone (%s)", nmx_backend_name(backend->id), name.port,
+	          backend->id == NMX_LOOP ? "it gives back what it is sent" : "it swallows and supplies");
 	return 0;
 }

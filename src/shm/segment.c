@@ -63,7 +63,9 @@ uint32_t nmx__seg_next_gen(struct nmx__segment *seg)
 {
 	uint32_t gen = atomic_fetch_add_explicit(&seg->header->last_gen, 1, memory_order_relaxed) + 1;
 
-	return gen ? gen : nmx__seg_next_gen(seg);
+	if (gen == 0)
+		gen = atomic_fetch_add_explicit(&seg->header->last_gen, 1, memory_order_relaxed) + 1;
+	return gen ? gen : 1; /* twice is no wrap, it is a hostile member: never for ever */
 }
 
 bool nmx__seg_is_linked(const struct nmx__segment *seg)
