@@ -144,7 +144,7 @@ static void ping(struct end *e, uint64_t rounds)
 	for (uint64_t i = 0; i < rounds; i++) {
 		int n;
 
-		support_send(e->tx, i, 1, LEN);
+		support_send_away(e->tx, i, LEN);
 		while ((n = nmx_rx_sync(e->rx)) == 0)
 			require(nmx_rx_wait(e->rx, -1) >= 0);
 		support_expect(e->rx, i, 1, LEN);
@@ -163,7 +163,7 @@ static void pong(struct end *e, uint64_t rounds)
 		support_expect(e->rx, i, 1, LEN);
 		if (nmx_tx_space(e->tx) == 0)
 			require(nmx_tx_sync(e->tx) > 0);
-		support_send(e->tx, i, 1, LEN);
+		support_send_away(e->tx, i, LEN);
 	}
 }
 

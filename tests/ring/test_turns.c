@@ -68,7 +68,7 @@ static void give(struct player *p, uint64_t id)
 	pause_at_random(p);
 	if (nmx_tx_space(p->tx) == 0)
 		require(nmx_tx_sync(p->tx) > 0);
-	support_send(p->tx, id, 1, LEN);
+	support_send_away(p->tx, id, LEN);
 }
 
 static void answer(struct player *p)
