@@ -76,7 +76,7 @@ static void look_for_death(struct pipe_ring *r)
 	r->looked_at_peer_ms = coarse_ms();
 	if (!peer || nmx__end_member(peer) >= NMX__MAX_MEMBERS || nmx__member_alive(pipe->seg, nmx__end_member(peer)))
 		return;
-	if (nmx__seg_lock(pipe->seg, NULL) < 0)
+	if (!nmx__seg_trylock(pipe->seg))
 		return; /* at the next look */
 	(void)!nmx__recover_dead(pipe->seg, NULL);
 	nmx__seg_unlock(pipe->seg);

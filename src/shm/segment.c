@@ -103,19 +103,19 @@ static void describe_holder(struct nmx__segment *seg, char *out, size_t size)
 		nmx__member_describe(seg, owner - 1, out, size);
 }
 
-static int take_file_lock(struct nmx__segment *seg, struct nmx_report *why)
+static int take_file_lock(struct nmx__segment *seg, int wait_ms, struct nmx_report *why)
 {
-	int64_t deadline = now_ms() + LOCK_WAIT_MS;
+	int64_t deadline = now_ms() + wait_ms;
 	char holder[96];
 
 	while (nmx__lock_try(seg->fd, NMX__LOCK_SEGMENT) < 0) {
 		if (errno != EAGAIN && errno != EINTR)
 			return nmx__fail(why, NMX_ERR_IO, errno, "cannot lock the segment \"%s/%s\"", seg->dir.path, seg->name);
-		if (now_ms() > deadline) {
+		if (now_ms() >= deadline) {
 			describe_holder(seg, holder, sizeof(holder));
 			return nmx__fail(why, NMX_ERR_BUSY, 0,
 			                 "the segment \"%s/%s\" has been locked for %d seconds by %s; is it stopped? continue or kill it",
-			                 seg->dir.path, seg->name, LOCK_WAIT_MS / 1000, holder);
+			                 seg->dir.path, seg->name, wait_ms / 1000, holder);
 		}
 		nap();
 	}
@@ -124,16 +124,16 @@ static int take_file_lock(struct nmx__segment *seg, struct nmx_report *why)
 
 /* A process that dies loses its locks one after the other, perhaps this one before its life lock.  Its notes must not
  * be read as a living member's: wait until it is seen dead, then finish what it did. */
-static int finish_for_the_dead(struct nmx__segment *seg, struct nmx_report *why)
+static int finish_for_the_dead(struct nmx__segment *seg, int wait_ms, struct nmx_report *why)
 {
 	uint32_t owner = atomic_load(&seg->header->lock_owner);
-	int64_t deadline = now_ms() + LOCK_WAIT_MS;
+	int64_t deadline = now_ms() + wait_ms;
 	char holder[96];
 
 	if (owner == 0 || owner - 1 >= NMX__MAX_MEMBERS || (seg->own && owner - 1 == seg->member))
 		return 0;
 	while (nmx__member_alive(seg, owner - 1)) {
-		if (now_ms() > deadline) {
+		if (now_ms() >= deadline) {
 			nmx__member_describe(seg, owner - 1, holder, sizeof(holder));
 			return nmx__fail(why, NMX_ERR_BUSY, 0, "%s lost the lock of the segment \"%s/%s\" and still lives", holder,
 			                 seg->dir.path, seg->name);
@@ -143,15 +143,14 @@ static int finish_for_the_dead(struct nmx__segment *seg, struct nmx_report *why)
 	return nmx__recover_member(seg, owner - 1, why);
 }
 
-int nmx__seg_lock(struct nmx__segment *seg, struct nmx_report *why)
+/* The mutex is held. */
+static int lock_within(struct nmx__segment *seg, int wait_ms, struct nmx_report *why)
 {
-	int err;
+	int err = take_file_lock(seg, wait_ms, why);
 
-	pthread_mutex_lock(&seg->mutex);
-	err = take_file_lock(seg, why);
 	if (err < 0)
 		goto unlock_mutex;
-	err = finish_for_the_dead(seg, why);
+	err = finish_for_the_dead(seg, wait_ms, why);
 	if (err < 0)
 		goto unlock_file;
 	atomic_store(&seg->header->lock_owner, seg->own ? seg->member + 1 : 0);
@@ -162,6 +161,17 @@ unlock_file:
 unlock_mutex:
 	pthread_mutex_unlock(&seg->mutex);
 	return err;
+}
+
+int nmx__seg_lock(struct nmx__segment *seg, struct nmx_report *why)
+{
+	pthread_mutex_lock(&seg->mutex);
+	return lock_within(seg, LOCK_WAIT_MS, why);
+}
+
+bool nmx__seg_trylock(struct nmx__segment *seg)
+{
+	return pthread_mutex_trylock(&seg->mutex) == 0 && lock_within(seg, 0, NULL) == 0;
 }
 
 void nmx__seg_unlock(struct nmx__segment *seg)
@@ -381,7 +391,7 @@ static int attach(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_report
 {
 	struct geometry g;
 	bool made = false;
-	int err = take_file_lock(seg, why);
+	int err = take_file_lock(seg, LOCK_WAIT_MS, why);
 
 	if (err < 0)
 		return err;
@@ -394,7 +404,7 @@ static int attach(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_report
 	if ((err = read_header(seg, &g, why)) < 0 || (err = reserve_tables(seg, &g, why)) < 0 ||
 	    (err = map_file(seg, &g, why)) < 0)
 		goto unlock;
-	if ((err = finish_for_the_dead(seg, why)) < 0 || (err = nmx__recover_dead(seg, why)) < 0)
+	if ((err = finish_for_the_dead(seg, LOCK_WAIT_MS, why)) < 0 || (err = nmx__recover_dead(seg, why)) < 0)
 		goto unlock;
 	err = nmx__member_join(seg, why);
 	atomic_store(&seg->header->lock_owner, 0);

@@ -63,6 +63,8 @@ void nmx__seg_unlook(struct nmx__segment *seg);
 /* Waits at most three seconds, then NMX_ERR_BUSY with the name of the holder.  What a member that died inside was
  * doing has been finished when this returns 0. */
 NMX_MUST_CHECK int nmx__seg_lock(struct nmx__segment *seg, struct nmx_report *why);
+/* Without waiting: for syncs and waits.  False: somebody else is inside, or lies about it. */
+NMX_MUST_CHECK bool nmx__seg_trylock(struct nmx__segment *seg);
 void nmx__seg_unlock(struct nmx__segment *seg);
 
 /* False when the name no longer leads to this segment: somebody removed the file under its members, and whoever

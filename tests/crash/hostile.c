@@ -137,9 +137,11 @@ static void spoil_bell(struct rng *rng, struct nmx__segment *seg)
 		unlinkat(seg->dir.fd, file, 0);
 }
 
-static void spoil_something(struct rng *rng, struct nmx__segment *seg)
+enum { THEMES = 16 };
+
+static void spoil_something(struct rng *rng, struct nmx__segment *seg, uint32_t theme)
 {
-	switch (rng_below(rng, 16)) {
+	switch (theme) {
 	case 0:
 		spoil_header(rng, seg);
 		break;
@@ -189,7 +191,8 @@ static void attack_segment(void *unused)
 	while (!atomic_load(&arena->stop)) {
 		struct nmx__segment *seg;
 		struct nmx_report why;
-		uint32_t blows_at_once = rng_scaled(&rng, 200), pause_us = rng_scaled(&rng, 20000);
+		uint32_t blows_at_once = rng_scaled(&rng, 60), pause_us = rng_scaled(&rng, 20000);
+		uint32_t theme = rng_below(&rng, 2 * THEMES); /* one kind of place for a while, or all of them */
 		int64_t until = now_ms() + 20 + rng_below(&rng, 200);
 
 		if (nmx__seg_look(&seg, attack.dir, "default", &why) < 0) {
@@ -199,7 +202,7 @@ static void attack_segment(void *unused)
 		}
 		while (now_ms() < until) {
 			for (uint32_t i = 0; i < blows_at_once; i++, blows++)
-				spoil_something(&rng, seg);
+				spoil_something(&rng, seg, theme < THEMES ? theme : rng_below(&rng, THEMES));
 			nap_us(pause_us);
 		}
 		nmx__seg_unlook(seg);
@@ -212,7 +215,7 @@ static void attack_segment(void *unused)
 
 enum { MAX_SILENCE_MS = 10000 };
 
-static void watch(pid_t pid[VICTIMS], struct victim victims[VICTIMS], pid_t attacker)
+static void watch(pid_t pid[VICTIMS], pid_t attacker)
 {
 	int64_t until = now_ms() + (int64_t)attack.seconds * 1000;
 
@@ -232,7 +235,6 @@ static void watch(pid_t pid[VICTIMS], struct victim victims[VICTIMS], pid_t atta
 			die("the %s failed (it said why above)", victim_names[v]);
 		}
 	}
-	(void)victims;
 }
 
 int main(int argc, char **argv)
@@ -252,7 +254,7 @@ int main(int argc, char **argv)
 	}
 	nap_us(20000);
 	attacker = spawn(attack_segment, NULL);
-	watch(pid, victims, attacker);
+	watch(pid, attacker);
 	atomic_store(&arena->stop, 1);
 	reap_ok(attacker, 5000, "the attacker");
 	for (int v = 0; v < VICTIMS; v++) {
