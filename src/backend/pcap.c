@@ -258,8 +258,11 @@ static int open_for_reading(struct pcap_port *state, const char *path, struct nm
 	char text[PCAP_ERRBUF_SIZE] = "";
 
 	state->pcap = lib.open_offline(path, PCAP_TSTAMP_PRECISION_NANO, text);
-	if (!state->pcap)
-		return nmx__fail(why, NMX_ERR_NO_SUCH, 0, "cannot read a capture: %.200s", text);
+	if (!state->pcap) {
+		bool named = strncmp(text, path, strlen(path)) == 0; /* most of libpcap's sentences begin with the file's name */
+
+		return nmx__fail(why, NMX_ERR_NO_SUCH, 0, "cannot read a capture: %.200s%s%.200s", named ? "" : path, named ? "" : ": ", text);
+	}
 	if (lib.datalink(state->pcap) != DLT_EN10MB)
 		return nmx__fail(why, NMX_ERR_FALLBACK_UNSUPPORTED, 0, "the capture \"%.200s\" is not of Ethernet (link type %d)", path,
 		                 lib.datalink(state->pcap));

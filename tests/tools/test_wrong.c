@@ -184,6 +184,10 @@ static void bad_captures(void)
 		NMX_RUN(&child, "replay", in[i].path, "x{1", "-q", "--dir", run_dir);
 		check_said(in[i].says, 1);
 	}
+	NMX_RUN(&child, "sink", "pcap:/proc/self/exe", "-q", "--dir", run_dir);
+	check_said("/proc/self/exe: unknown file format", 1);
+	NMX_RUN(&child, "sink", "pcap:/tmp", "-q", "--dir", run_dir);
+	check_said("/tmp", 1);
 	for (size_t i = 0; i < sizeof(to) / sizeof(*to); i++) {
 		NMX_RUN(&child, "dump", "x}1", to[i].path, "-q", "--timeout", "100ms", "--dir", run_dir);
 		check_said(to[i].says, 1);
