@@ -32,8 +32,6 @@ int nmx__local_check(const struct nmx_port *port, struct nmx_report *why)
 	    (err = in_range(o->tx_rings, 1, NMX__MAX_RINGS, "transmit rings", port, why)) < 0 ||
 	    (err = in_range(o->rx_rings, 1, NMX__MAX_RINGS, "receive rings", port, why)) < 0)
 		return err;
-	if (o->extra_bufs > NMX__MAX_BUFS)
-		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "%u extra buffers: there can be %u", o->extra_bufs, NMX__MAX_BUFS);
 	return 0;
 }
 

@@ -88,10 +88,11 @@ static bool is_stranded(struct pipe_ring *r)
 	return peer_now(pipe_of(&r->ring)) == 0 && !nmx__seg_is_linked(pipe_of(&r->ring)->seg);
 }
 
-/* Has somebody come, sent and gone between two looks at the other end?  Only a receiver can tell, and has to. */
-static bool came_and_went(const struct pipe_ring *r)
+/* Has somebody come, sent and gone between two looks at the other end?  Only a receiver can tell, and has to.  Not when
+ * it is the one that was seen there: its counters are added before its end is free, and that is what tells of it. */
+static bool came_and_went(const struct pipe_ring *r, uint32_t gone)
 {
-	return !r->ring.is_tx && is_newer(last_gone(pipe_of(&r->ring)), r->gone_told);
+	return !r->ring.is_tx && is_newer(gone, r->gone_told) && gone != nmx__end_gen(r->peer_seen);
 }
 
 /* Called when a ring has nothing to say otherwise.  True: whoever had the other end has gone, which is said once. */
@@ -105,7 +106,7 @@ static bool peer_has_gone(struct pipe_ring *r)
 		now = peer_now(pipe_of(&r->ring));
 	}
 	if (__builtin_expect(now == before, 1)) {
-		if (r->ring.is_tx || __builtin_expect(!is_newer(gone, r->gone_told), 1))
+		if (__builtin_expect(!came_and_went(r, gone), 1))
 			return false;
 		r->gone_told = gone;
 		return true;
@@ -176,7 +177,8 @@ static bool has_news(struct pipe_ring *r, uint32_t slots)
 	bool moved = r->ring.is_tx ? nmx__queue_has_room(end, slots) : nmx__queue_has_packets(end);
 
 	/* An end that was free and is now taken is no news: it will ring when there is some. */
-	return moved || (r->peer_seen && peer_now(pipe_of(&r->ring)) != r->peer_seen) || came_and_went(r);
+	return moved || (r->peer_seen && peer_now(pipe_of(&r->ring)) != r->peer_seen) ||
+	       came_and_went(r, last_gone(pipe_of(&r->ring)));
 }
 
 static int open_pidfd(const struct pipe_port *pipe, nmx__end_t peer)
@@ -519,7 +521,8 @@ static void pipe_close(struct nmx_port *port)
 		if (atomic_load(&pipe->record->live))
 			nmx__record_wake(pipe->seg, pipe->record);
 		nmx__seg_unlock(pipe->seg);
-	}
+	} else
+		nmx__extent_abandon(pipe->seg, pipe->extent, pipe->extent_slot, pipe->attach_gen);
 	nmx__seg_put(pipe->seg);
 	free(pipe);
 }

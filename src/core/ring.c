@@ -34,17 +34,29 @@ static void disarm(struct nmx__ring *ring)
 
 /* ---- descriptors for foreign loops */
 
-static void add_poll_fds(struct nmx__ring *ring)
+/* 0, or -1 when one of them could not be added: then only the tick would tell. */
+static int add_poll_fds(struct nmx__ring *ring)
 {
 	struct pollfd fds[NMX__WAIT_FDS];
-	int n = ring->port->backend->poll_fds(ring, fds);
+	int n = ring->port->backend->poll_fds(ring, fds), err = n < 0 ? -1 : 0;
 
 	for (int i = 0; i < n; i++) {
 		struct epoll_event event = { .events = (uint32_t)fds[i].events };
 
-		epoll_ctl(ring->epoll_fd, EPOLL_CTL_ADD, fds[i].fd, &event); /* EEXIST: was there already */
+		if (epoll_ctl(ring->epoll_fd, EPOLL_CTL_ADD, fds[i].fd, &event) < 0 && errno != EEXIST) /* was there already */
+			err = -1;
 	}
-	ring->fds_changed = false;
+	ring->fds_changed = err < 0;
+	return err;
+}
+
+/* Arms the descriptor, or makes it ready when there is news already. */
+static void arm_or_tick(struct nmx__ring *ring)
+{
+	if (arm(ring, 1) != 0)
+		timerfd_settime(ring->tick_fd, 0, &(struct itimerspec){ { TICK_MS / 1000, 0 }, { 0, 1 } }, NULL);
+	if (ring->fds_changed)
+		add_poll_fds(ring);
 }
 
 void nmx__ring_close_fd(struct nmx__ring *ring)
@@ -71,11 +83,12 @@ int nmx__ring_fd(struct nmx__ring *ring)
 		nmx__ring_close_fd(ring);
 		return -1;
 	}
+	if (add_poll_fds(ring) < 0) {
+		nmx__ring_close_fd(ring);
+		return -1;
+	}
 	ring->fd_wanted = true;
-	add_poll_fds(ring);
-	/* A loop that waits before its first sync must not miss what is there already. */
-	if (arm(ring, 1) != 0)
-		timerfd_settime(ring->tick_fd, 0, &(struct itimerspec){ { TICK_MS / 1000, 0 }, { 0, 1 } }, NULL);
+	arm_or_tick(ring); /* a loop that waits before its first sync must not miss what is there already */
 	return ring->epoll_fd;
 }
 
@@ -117,8 +130,12 @@ static inline int sync_ring(struct nmx__ring *ring, const char *caller)
 		return NMX_ERR_FORKED;
 	nmx__check_before_sync(ring, caller);
 	n = ring->port->backend->sync(ring);
-	if (__builtin_expect(n == 0 && ring->fd_wanted, 0))
-		n = arm_fd(ring);
+	if (__builtin_expect(n <= 0 && ring->fd_wanted, 0)) {
+		if (n == 0)
+			n = arm_fd(ring);
+		if (n == NMX_ERR_PEER_GONE || n == NMX_ERR_RESET)
+			arm_or_tick(ring); /* said once, and many a loop then waits for the next end at once */
+	}
 	nmx__check_after_sync(ring);
 	return n;
 }
@@ -216,7 +233,7 @@ static int sleep_once(struct nmx_wait_entry *entries, uint32_t n, struct pollfd 
 	woken = poll(fds, (nfds_t)count, (int)left) < 0 ? -errno : 0;
 	for (uint32_t i = 0; i < n; i++)
 		disarm(ring_of(&entries[i], &slots));
-	return woken == -ENOMEM ? NMX_ERR_NO_MEMORY : woken == -EINTR ? 1 : 0;
+	return woken == 0 ? 0 : woken == -EINTR ? 1 : NMX_ERR_NO_MEMORY; /* EINVAL: more than descriptors are allowed */
 }
 
 static int wait_with(struct nmx_wait_entry *entries, uint32_t n, struct pollfd *fds, int timeout_ms)

@@ -253,12 +253,31 @@ int nmx__extent_make(struct nmx__segment *seg, size_t bytes, struct nmx__own_ext
 	return 0;
 }
 
-void nmx__extent_free(struct nmx__segment *seg, struct nmx__own_extent *extent, uint32_t slot)
+static void unmap_extent(struct nmx__own_extent *extent, uint64_t where)
+{
+	nmx__map_untrack(extent);
+	munmap(extent, (size_t)(uint32_t)where * NMX__PAGE);
+}
+
+void nmx__extent_forget(struct nmx__segment *seg, uint32_t slot)
 {
 	uint64_t e = atomic_load(&seg->own->extent[slot]);
 
 	atomic_store(&seg->own->extent[slot], 0);
-	nmx__map_untrack(extent);
-	munmap(extent, (size_t)(uint32_t)e * NMX__PAGE);
 	give_back_pages(seg, (uint32_t)(e >> 32), (uint32_t)e);
+}
+
+void nmx__extent_free(struct nmx__segment *seg, struct nmx__own_extent *extent, uint32_t slot)
+{
+	uint64_t e = atomic_load(&seg->own->extent[slot]);
+
+	nmx__extent_forget(seg, slot);
+	unmap_extent(extent, e);
+}
+
+void nmx__extent_abandon(struct nmx__segment *seg, struct nmx__own_extent *extent, uint32_t slot, uint32_t attach_gen)
+{
+	unmap_extent(extent, atomic_load(&seg->own->extent[slot]));
+	atomic_store(&seg->abandoned[slot], attach_gen);
+	atomic_fetch_add(&seg->num_abandoned, 1);
 }

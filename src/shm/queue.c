@@ -246,10 +246,14 @@ int nmx__queue_send(struct nmx__qend *e)
 
 bool nmx__queue_has_room(struct nmx__qend *e, uint32_t slots)
 {
-	uint32_t used = e->index - atomic_load(&e->queue->head);
+	uint32_t n = e->num_slots, used = e->index - atomic_load(&e->queue->head);
+	uint32_t begun = nmx__distance(e->ring->head, e->ring->cur, n), most;
 
-	/* An index that is nonsense is news too: the next sync says so. */
-	return used > e->capacity || used + slots < e->num_slots;
+	/* What is nonsense is news too: the next sync says so. */
+	if (used > e->capacity || begun >= n)
+		return true;
+	most = n - 1 - begun; /* a chain that lacks its end keeps its slots, whatever the other end takes */
+	return used + begun + (slots < most ? slots : most) < n;
 }
 
 /* ---- receive */

@@ -219,7 +219,7 @@ static void unlink_bells(struct nmx__segment *seg, const struct nmx__record *rec
 		}
 }
 
-static void destroy(struct nmx__segment *seg, struct nmx__record *record)
+static int destroy(struct nmx__segment *seg, struct nmx__record *record)
 {
 	uint64_t *set = nmx__bufs_set(seg);
 
@@ -228,25 +228,28 @@ static void destroy(struct nmx__segment *seg, struct nmx__record *record)
 	unlink_bells(seg, record);
 	atomic_store(&record->live, 0);
 	free(set);
+	return 0;
 }
 
-static void destroy_if_unused(struct nmx__segment *seg, struct nmx__record *record)
+static int destroy_if_unused(struct nmx__segment *seg, struct nmx__record *record)
 {
-	if (atomic_load(&record->end[0]) == 0 && atomic_load(&record->end[1]) == 0)
-		destroy(seg, record);
+	return atomic_load(&record->end[0]) == 0 && atomic_load(&record->end[1]) == 0 ? destroy(seg, record) : 0;
 }
 
 void nmx__record_release(struct nmx__segment *seg, struct nmx__record *record, uint32_t end)
 {
 	atomic_store(&record->end[end], 0);
-	destroy_if_unused(seg, record);
+	(void)!destroy_if_unused(seg, record);
 }
 
-void nmx__record_sweep(struct nmx__segment *seg)
+int nmx__record_sweep(struct nmx__segment *seg)
 {
-	for (uint32_t i = 0; i < num_records(seg); i++)
+	int err = 0;
+
+	for (uint32_t i = 0; i < num_records(seg) && err == 0; i++)
 		if (is_live(&seg->records[i]))
-			destroy_if_unused(seg, &seg->records[i]);
+			err = destroy_if_unused(seg, &seg->records[i]);
+	return err;
 }
 
 /* ---- totals */

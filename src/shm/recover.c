@@ -161,7 +161,8 @@ static int recover_file(struct nmx__segment *seg, int fd, uint32_t id)
 	return err;
 }
 
-static void release_ends(struct nmx__segment *seg, uint32_t id)
+/* Those of the attachment, or all when it is 0. */
+static void release_ends(struct nmx__segment *seg, uint32_t id, uint32_t attach_gen)
 {
 	uint32_t n = atomic_load(&seg->header->num_records);
 
@@ -169,7 +170,8 @@ static void release_ends(struct nmx__segment *seg, uint32_t id)
 		for (uint32_t end = 0; end < 2; end++) {
 			nmx__end_t who = atomic_load(&seg->records[i].end[end]);
 
-			if (atomic_load(&seg->records[i].live) && who && nmx__end_member(who) == id) {
+			if (atomic_load(&seg->records[i].live) && who && nmx__end_member(who) == id &&
+			    (!attach_gen || nmx__end_gen(who) == attach_gen)) {
 				nmx__record_release(seg, &seg->records[i], end);
 				nmx__record_wake(seg, &seg->records[i]);
 			}
@@ -195,10 +197,36 @@ int nmx__recover_member(struct nmx__segment *seg, uint32_t id, struct nmx_report
 	}
 	if (err < 0)
 		return nmx__fail(why, err, ENOMEM, "cannot recover what a dead member left");
-	release_ends(seg, id);
+	release_ends(seg, id, 0);
 	unlinkat(seg->dir.fd, file, 0);
 	atomic_store(&seg->members[id].gen, 0);
 	return 0;
+}
+
+static int recover_own_extent(struct nmx__segment *seg, uint32_t slot, uint32_t attach_gen)
+{
+	uint64_t *set = nmx__bufs_set(seg);
+	int err = set ? recover_extent(seg, seg->own_fd, seg->member, atomic_load(&seg->own->extent[slot]), set) : NMX_ERR_NO_MEMORY;
+
+	if (err == 0) {
+		nmx__bufs_free_set(seg, set);
+		release_ends(seg, seg->member, attach_gen);
+		nmx__extent_forget(seg, slot);
+	}
+	free(set);
+	return err;
+}
+
+void nmx__recover_abandoned(struct nmx__segment *seg)
+{
+	for (uint32_t i = 0; i < NMX__MAX_EXTENTS && atomic_load(&seg->num_abandoned); i++) {
+		uint32_t attach_gen = atomic_load(&seg->abandoned[i]);
+
+		if (!attach_gen || recover_own_extent(seg, i, attach_gen) < 0)
+			continue;
+		atomic_store(&seg->abandoned[i], 0);
+		atomic_fetch_sub(&seg->num_abandoned, 1);
+	}
 }
 
 int nmx__recover_dead(struct nmx__segment *seg, struct nmx_report *why)
@@ -208,7 +236,7 @@ int nmx__recover_dead(struct nmx__segment *seg, struct nmx_report *why)
 	for (uint32_t id = 0; id < NMX__MAX_MEMBERS && err == 0; id++)
 		if (atomic_load_explicit(&seg->members[id].gen, memory_order_relaxed) && !nmx__member_alive(seg, id))
 			err = nmx__recover_member(seg, id, why);
-	if (err == 0)
-		nmx__record_sweep(seg);
+	if (err == 0 && nmx__record_sweep(seg) < 0)
+		err = nmx__fail(why, NMX_ERR_NO_MEMORY, ENOMEM, "cannot remove the pipes that nobody has");
 	return err;
 }

@@ -154,6 +154,7 @@ static int lock_within(struct nmx__segment *seg, int wait_ms, struct nmx_report 
 	if (err < 0)
 		goto unlock_file;
 	atomic_store(&seg->header->lock_owner, seg->own ? seg->member + 1 : 0);
+	nmx__recover_abandoned(seg);
 	return 0;
 
 unlock_file:
@@ -463,7 +464,10 @@ static void detach(struct nmx__segment *seg)
 	if (nmx__seg_lock(seg, NULL) < 0)
 		return; /* the next one takes us for dead, and does it */
 	(void)!nmx__recover_dead(seg, NULL);
-	nmx__member_leave(seg);
+	if (atomic_load(&seg->num_abandoned))
+		nmx__member_forget(seg); /* not all could be given back: as above */
+	else
+		nmx__member_leave(seg);
 	if (!has_members(seg) && nmx__seg_is_linked(seg))
 		unlinkat(seg->dir.fd, seg->name, 0);
 	nmx__seg_unlock(seg);

@@ -43,6 +43,10 @@ struct nmx__segment {
 	int own_fd;
 	struct nmx__own_header *own;
 	uint32_t own_file_pages;
+	/* Ports of ours that were closed when this could not be said to the segment: for each of our extents the generation
+	 * of the attachment that it was, or 0.  Whoever of us next has the segment lock makes up for it. */
+	_Atomic uint32_t abandoned[NMX__MAX_EXTENTS];
+	_Atomic uint32_t num_abandoned;
 };
 
 /* The segment `name` in `directory` (either NULL for its default), made if it is not there; a reference that
@@ -114,6 +118,11 @@ NMX_MUST_CHECK int nmx__extent_make(struct nmx__segment *seg, size_t bytes, stru
                                     struct nmx_report *why);
 /* Takes it off the list with one store, then unmaps it and gives its space back. */
 void nmx__extent_free(struct nmx__segment *seg, struct nmx__own_extent *extent, uint32_t slot);
+/* Of a port that cannot be closed properly now: unmaps it, and leaves the rest to nmx__recover_abandoned().  Without the
+ * segment lock. */
+void nmx__extent_abandon(struct nmx__segment *seg, struct nmx__own_extent *extent, uint32_t slot, uint32_t attach_gen);
+/* For that: only the list, and the space. */
+void nmx__extent_forget(struct nmx__segment *seg, uint32_t slot);
 
 /* ---- buffers (buffers.c); under the segment lock */
 
@@ -149,8 +158,9 @@ NMX_MUST_CHECK int nmx__record_make(struct nmx__segment *seg, const char *name, 
                                     struct nmx__record **record, struct nmx_report *why);
 /* Gives an end up; when both are free, gives the queues' buffers back and removes the record. */
 void nmx__record_release(struct nmx__segment *seg, struct nmx__record *record, uint32_t end);
-/* Removes what died half removed, or half made. */
-void nmx__record_sweep(struct nmx__segment *seg);
+/* Removes what died half removed, or half made.  Until it has (NMX_ERR_NO_MEMORY), no buffer may be claimed: some of
+ * those may be free and still in queues. */
+NMX_MUST_CHECK int nmx__record_sweep(struct nmx__segment *seg);
 static inline uint32_t nmx__record_index(const struct nmx__segment *seg, const struct nmx__record *record)
 {
 	return (uint32_t)(record - seg->records);
@@ -176,6 +186,8 @@ void nmx__totals_read(const struct nmx__totals *totals, uint64_t out[NMX__NUM_CO
 /* Recovers every member that is dead.  Errors: NMX_ERR_NO_MEMORY. */
 NMX_MUST_CHECK int nmx__recover_dead(struct nmx__segment *seg, struct nmx_report *why);
 NMX_MUST_CHECK int nmx__recover_member(struct nmx__segment *seg, uint32_t id, struct nmx_report *why);
+/* Our own ports that were abandoned, as if they had died; those that there is no memory for stay. */
+void nmx__recover_abandoned(struct nmx__segment *seg);
 
 /* A private copy of one extent (an element of the header's table) of the own file fd: *extent is to be freed, NULL when
  * there is none that could be read.  Errors: NMX_ERR_NO_MEMORY. */
