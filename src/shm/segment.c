@@ -19,6 +19,7 @@
 #define DEFAULT_BUFS  262144u
 #define MIN_BUFS      64u
 #define LOCK_WAIT_MS  3000
+#define DYING_MS      100  /* from the loss of one lock to that of the last */
 #define ATTACH_TRIES  16 /* a segment that is removed while we open it is made again */
 
 /* Where everything is follows from two numbers, so that nothing else has to be read from the file. */
@@ -146,11 +147,14 @@ static int finish_for_the_dead(struct nmx__segment *seg, int wait_ms, struct nmx
 /* The mutex is held. */
 static int lock_within(struct nmx__segment *seg, int wait_ms, struct nmx_report *why)
 {
-	int err = take_file_lock(seg, wait_ms, why);
+	int64_t deadline = now_ms() + wait_ms;
+	int err = take_file_lock(seg, wait_ms, why), left;
 
 	if (err < 0)
 		goto unlock_mutex;
-	err = finish_for_the_dead(seg, wait_ms, why);
+	left = (int)(deadline - now_ms());
+	/* One time for both; but whoever got in at the last moment leaves a dying process the moment that dying takes. */
+	err = finish_for_the_dead(seg, wait_ms && left < DYING_MS ? DYING_MS : left, why);
 	if (err < 0)
 		goto unlock_file;
 	atomic_store(&seg->header->lock_owner, seg->own ? seg->member + 1 : 0);

@@ -213,7 +213,7 @@ static void attack_segment(void *unused)
 
 /* ---- the referee */
 
-enum { MAX_SILENCE_MS = 10000 };
+enum { MAX_SILENCE_MS = 12000 };
 
 static void watch(pid_t pid[VICTIMS], pid_t attacker)
 {

@@ -6,8 +6,9 @@
 
 #include "victims.h"
 
-/* A sync never waits; a wait, the tick at most beyond its time; an open, two deadlines of the lock. */
-enum { MAX_SYNC_MS = 1000, WAIT_MS = 200, MAX_WAIT_MS = WAIT_MS + 1500, MAX_OPEN_MS = 8000 };
+/* A sync never waits; a wait, the tick at most beyond its time; an open or a close, three deadlines of the lock: whose
+ * owner the attacker lies about. */
+enum { MAX_SYNC_MS = 1000, WAIT_MS = 200, MAX_WAIT_MS = WAIT_MS + 1500, MAX_OPEN_MS = 10000 };
 
 /* The library's poisoning finds programs that use what they have given away; a hostile member that has one buffer given
  * to two places makes honest ones look like that.  What is sought here is memory outside of the segment. */
