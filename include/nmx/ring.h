@@ -180,7 +180,8 @@ static inline void nmx__exchange(uint32_t *transit, uint32_t *to, uint32_t *from
  *                            ring itself can do that); the cursors were put right and the ring can be
  *                            used again (an index must be put right by who overwrote it)
  *         NMX_ERR_PEER_GONE  everything that the other end sent has been received, and it has closed or
- *                            died; said once, the ring can be used again and another end may come
+ *                            died; said once, the ring can be used again and another end may come.  Of a
+ *                            capture: it has ended; said each time
  *         NMX_ERR_CORRUPT    the other end wrote nonsense into shared memory: close
  *         NMX_ERR_GONE       interface, peer memory or port is no more: close
  *         NMX_ERR_IO         the kernel refused, or a capture ended badly
@@ -345,7 +346,7 @@ NMX_MUST_CHECK int nmx_tx_wait(struct nmx_tx *tx, uint32_t slots, int timeout_ms
  * what nmx_tx_space() says after another nmx_tx_sync() tells. */
 NMX_MUST_CHECK int nmx_tx_drain(struct nmx_tx *tx, int timeout_ms);
 
-/* As nmx_rx_pollfd(): ready when there is room. */
+/* As nmx_rx_pollfd(): ready when there is room, and also as POLLIN. */
 struct pollfd nmx_tx_pollfd(struct nmx_tx *tx);
 
 /* Free slots as of the last sync. */
@@ -564,8 +565,10 @@ NMX_MUST_CHECK static inline int nmx_tx_forward(struct nmx_tx *tx, struct nmx_fr
 }
 
 /* Moves up to max waiting frames from rx to tx, by exchange where it can: nmx_tx_forward() for all, as one
- * call.  Stops before a packet that does not fit as a whole, so no chain is ever left half way.  Returns how
- * many; the rest stays waiting in rx.  A packet that can never pass tx is dropped and counted there
+ * call.  Waiting are those that have not been received: a program that has looked at them with
+ * nmx_rx_for_each() has none left, and forwards one by one in that loop instead.
+ * Stops before a packet that does not fit as a whole, so no chain is ever left half way.  Returns how many;
+ * the rest stays waiting in rx.  A packet that can never pass tx is dropped and counted there
  * (drop_too_long).  Syncs nothing. */
 uint32_t nmx_forward(struct nmx_rx *rx, struct nmx_tx *tx, uint32_t max);
 

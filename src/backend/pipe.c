@@ -276,7 +276,7 @@ static int check_range(uint32_t value, uint32_t low, uint32_t high, const char *
 	return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "%u %s: a pipe has %u to %u", value, what, low, high);
 }
 
-static int check_request(const struct nmx_port *port, struct nmx_report *why)
+static int pipe_check(const struct nmx_port *port, struct nmx_report *why)
 {
 	const struct nmx__name *name = &port->name;
 	const struct nmx_options *o = &port->options;
@@ -287,9 +287,9 @@ static int check_request(const struct nmx_port *port, struct nmx_report *why)
 		                 "\"%s\": a pipe has no host rings and is opened with all its rings; write \"%s\" alone", name->port, name->port);
 	if (name->flags & (NMX__NAME_ZCOPY_MON | NMX__NAME_MON_TX | NMX__NAME_MON_RX))
 		return nmx__fail(why, NMX_ERR_FALLBACK_UNSUPPORTED, 0, "\"%s\": monitors need the netmap device", name->port);
-	if (name->mem_id || *name->extmem || name->has_offset || name->host_tx_rings || name->host_rx_rings)
+	if (name->mem_id || *name->extmem || *name->share || name->has_offset || name->host_tx_rings || name->host_rx_rings)
 		return nmx__fail(why, NMX_ERR_FALLBACK_UNSUPPORTED, 0,
-		                 "\"%s\": memory ids, @extmem, @offset and host rings need the netmap device; @segment= separates memory here",
+		                 "\"%s\": memory ids, @share, @extmem, @offset and host rings need the netmap device; @segment= separates memory here",
 		                 name->port);
 	if (o->flags & NMX_ZERO_COPY)
 		nmx__note(why, "\"%s\": pipes never copy; NMX_ZERO_COPY changes nothing", name->port);
@@ -571,10 +571,8 @@ release:
 static int pipe_open(struct nmx_port *port, struct nmx_report *why)
 {
 	struct pipe_port *pipe;
-	int err = check_request(port, why);
+	int err;
 
-	if (err < 0)
-		return err;
 	pipe = calloc(1, sizeof(*pipe));
 	if (!pipe)
 		return nmx__fail(why, NMX_ERR_NO_MEMORY, ENOMEM, "cannot open \"%s\"", port->name.port);
@@ -620,6 +618,7 @@ static void pipe_stats(struct nmx_port *port, struct nmx_stats *stats)
 const struct nmx__backend nmx__pipe_backend = {
 	.id = NMX_PIPE,
 	.ring_bytes = sizeof(struct pipe_ring),
+	.check = pipe_check,
 	.open = pipe_open,
 	.close = pipe_close,
 	.sync = pipe_sync,

@@ -127,6 +127,24 @@ static void name_port(struct nmx_port *port)
 		memcpy(port->info.name, rest, sizeof(port->info.name)); /* all 63 characters */
 }
 
+int nmx__port_prepare(struct nmx_port *port, const char *text, const struct nmx_options *options, size_t options_size,
+                      struct nmx_report *why)
+{
+	int err;
+
+	if ((err = nmx__name_parse(text, &port->name, why)) < 0 || (err = read_options(&port->options, options, options_size, why)) < 0 ||
+	    (err = merge_name(&port->options, &port->name, why)) < 0 || (err = check_segment(port->options.segment, why)) < 0)
+		return err;
+	name_port(port);
+	port->backend = nmx__backend_choose(port, &err, why);
+	if (!port->backend)
+		return err;
+	port->info.backend = (uint32_t)port->backend->id;
+	port->info.numa_node = -1;
+	port->info.extra_bufs = port->options.extra_bufs;
+	return port->backend->check(port, why);
+}
+
 int nmx_open_sized(struct nmx_port **out, const char *text, const struct nmx_options *options, size_t options_size,
                    struct nmx_report *why)
 {
@@ -141,16 +159,9 @@ int nmx_open_sized(struct nmx_port **out, const char *text, const struct nmx_opt
 	port->refs = 1;
 	port->epoll_fd = -1;
 	port->fork_generation = nmx__fork_generation();
-	if ((err = nmx__name_parse(text, &port->name, why)) < 0 || (err = read_options(&port->options, options, options_size, why)) < 0 ||
-	    (err = merge_name(&port->options, &port->name, why)) < 0 || (err = check_segment(port->options.segment, why)) < 0)
+	err = nmx__port_prepare(port, text, options, options_size, why);
+	if (err < 0)
 		goto fail;
-	port->backend = nmx__backend_choose(&port->name, &port->options, &err, why);
-	if (!port->backend)
-		goto fail;
-	port->info.backend = (uint32_t)port->backend->id;
-	port->info.numa_node = -1;
-	port->info.extra_bufs = port->options.extra_bufs;
-	name_port(port);
 	err = prepare_held(port);
 	if (err < 0) {
 		nmx__fail(why, err, ENOMEM, "cannot keep track of %u extra buffers", port->info.extra_bufs);

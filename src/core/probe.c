@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* What could be opened here, and why not: the part of <nmx/inspect.h> that knows names and backends. */
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -97,25 +99,33 @@ static int explain_capture(const char *text, const struct nmx__name *name, const
 	return 0;
 }
 
+static int explain(const char *text, const struct nmx_port *port, struct nmx_report *why)
+{
+	const struct nmx_options *o = &port->options;
+
+	switch (port->backend->id) {
+	case NMX_PIPE:
+		return explain_pipe(&port->name, o, why);
+	case NMX_PCAP:
+		return explain_capture(text, &port->name, o, why);
+	default:
+		nmx__note(why, "\"%s\" is served by this process alone (%s)", port->info.name,
+		          port->backend->id == NMX_LOOP ? "it gives back what it is sent" : "it swallows and supplies");
+		return 0;
+	}
+}
+
 int nmx_name_explain(const char *text, const struct nmx_options *o, struct nmx_report *why)
 {
-	static const struct nmx_options none;
-	const struct nmx__backend *backend;
-	struct nmx__name name;
+	struct nmx_port *port = calloc(1, sizeof(*port));
 	int err;
 
 	nmx__report_clear(why);
-	err = nmx__name_parse(text, &name, why);
-	if (err < 0)
-		return err;
-	backend = nmx__backend_choose(&name, o ? o : &none, &err, why);
-	if (!backend)
-		return err;
-	if (backend->id == NMX_PIPE)
-		return explain_pipe(&name, o, why);
-	if (backend->id == NMX_PCAP)
-		return explain_capture(text, &name, o, why);
-	nmx__note(why, "\"%s:%s\" is served by this process alone (%s)", nmx_backend_name(backend->id), name.port,
-	          backend->id == NMX_LOOP ? "it gives back what it is sent" : "it swallows and supplies");
-	return 0;
+	if (!port)
+		return nmx__fail(why, NMX_ERR_NO_MEMORY, ENOMEM, "cannot look at \"%.64s\"", text);
+	err = nmx__port_prepare(port, text, o, sizeof(*o), why);
+	if (err == 0)
+		err = explain(text, port, why);
+	free(port);
+	return err;
 }

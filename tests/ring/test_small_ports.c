@@ -177,9 +177,9 @@ static void a_capture_is_read_to_its_end(void **state)
 		uint64_t packets = 0;
 
 		require_result(nmx_rx_wait(rx, -1), 1);
-		require_result(read_all(rx, &packets, lens), NMX_ERR_GONE); /* a file that has ended brings no more */
+		require_result(read_all(rx, &packets, lens), NMX_ERR_PEER_GONE); /* a file that has ended brings no more */
 		require_equal(packets, 5000);
-		require_result(nmx_rx_sync(rx), NMX_ERR_GONE);
+		require_result(nmx_rx_sync(rx), NMX_ERR_PEER_GONE);
 		require_result(nmx_rx_wait(rx, -1), 1);
 		require_equal(support_stats(port).rx_packets, 5000);
 		nmx_rx_close(rx);
@@ -206,7 +206,7 @@ static void long_packets_of_a_capture_come_as_chains_or_are_dropped(void **state
 		require_result(nmx_rx_recv_copy(rx, data, sizeof(data)), (int)lens[i]);
 		support_check(data, lens[i], i);
 	}
-	require_result(nmx_rx_sync(rx), NMX_ERR_GONE);
+	require_result(nmx_rx_sync(rx), NMX_ERR_PEER_GONE);
 	require_equal(support_stats(port).drop_too_long, 1); /* five slots, and the ring has four to give */
 	require_equal(support_stats(port).drop_too_short, 1);
 	nmx_rx_close(rx);
@@ -311,10 +311,10 @@ static void what_is_no_capture_is_refused(void **state)
 	FILE *f;
 
 	(void)state;
-	support_open_refused(name, NULL, NMX_ERR_NO_SUCH, "garbage.pcap");
+	support_open_refused(name, NULL, NMX_ERR_BIND_FAIL, "garbage.pcap");
 	f = fopen(file, "w");
 	require(f != NULL);
-	support_open_refused(name, NULL, NMX_ERR_NO_SUCH, "truncated");
+	support_open_refused(name, NULL, NMX_ERR_BIND_FAIL, "truncated");
 	fprintf(f, "this is not a capture, whatever its name says\n");
 	fclose(f);
 	support_open_refused(name, NULL, NMX_ERR_NO_SUCH, "cannot read a capture");
@@ -342,7 +342,7 @@ static void a_capture_feeds_a_pipe(void **state)
 	port = support_open(name, &(struct nmx_options){ .rx_slots = 7 });
 	rx = support_rx(port, 0);
 	while (packets < 300) {
-		if (n != NMX_ERR_GONE)
+		if (n != NMX_ERR_PEER_GONE)
 			n = nmx_rx_sync(rx);
 		nmx_forward(rx, l.tx, UINT32_MAX);
 		require(nmx_tx_sync(l.tx) >= 0 && nmx_rx_sync(l.rx) >= 0);
