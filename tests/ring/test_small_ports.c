@@ -311,18 +311,20 @@ static void what_is_no_capture_is_refused(void **state)
 	FILE *f;
 
 	(void)state;
-	support_open_refused(name, NULL, NMX_ERR_BIND_FAIL, "garbage.pcap");
+	support_open_refused(name, NULL, NMX_ERR_NO_SUCH, "garbage.pcap");
 	f = fopen(file, "w");
 	require(f != NULL);
 	support_open_refused(name, NULL, NMX_ERR_BIND_FAIL, "truncated");
 	fprintf(f, "this is not a capture, whatever its name says\n");
 	fclose(f);
-	support_open_refused(name, NULL, NMX_ERR_NO_SUCH, "cannot read a capture");
+	support_open_refused(name, NULL, NMX_ERR_BIND_FAIL, "cannot read a capture");
+	/* It is somebody's, and stays as it is. */
+	support_open_refused(name, &(struct nmx_options){ .flags = NMX_TX_ONLY }, NMX_ERR_BUSY, "exists already");
 	make_capture(DLT_IEEE802_11, lens, 1);
 	support_open_refused(name, NULL, NMX_ERR_FALLBACK_UNSUPPORTED, "not of Ethernet");
 	unlink(file);
 	support_open_refused("pcap:/nonexistent/x.pcap", &(struct nmx_options){ .flags = NMX_TX_ONLY }, NMX_ERR_NO_SUCH, "/nonexistent");
-	support_open_refused("pcap:/tmp", NULL, NMX_ERR_NO_SUCH, "");
+	support_open_refused("pcap:/tmp", NULL, NMX_ERR_BIND_FAIL, "/tmp");
 	support_open_refused("pcap:", NULL, NMX_ERR_BAD_NAME, "pcap:");
 }
 
