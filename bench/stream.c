@@ -163,7 +163,7 @@ static void nmx_send(const struct plan *plan, struct meeting *m)
 			while ((data = nmx_batch_packet(&batch, plan->len)))
 				write_payload(data, plan->len, seed++);
 		else
-			while ((data = nmx_batch_packet(&batch, plan->len)))
+			while (nmx_batch_packet(&batch, plan->len))
 				;
 		nmx_batch_commit(&batch);
 		check(nmx_tx_sync(tx));

@@ -212,7 +212,10 @@ void support_check(const uint8_t *data, uint32_t len, uint64_t id)
 void support_send(struct nmx_tx *tx, uint64_t first, uint32_t count, uint32_t len)
 {
 	struct nmx_batch batch;
+	int n;
 
+	if (nmx_tx_space(tx) < count) /* the ring may not have looked lately */
+		require(nmx_tx_sync(tx) >= 0);
 	require_equal(nmx_tx_reserve(tx, count, &batch), count);
 	for (uint32_t i = 0; i < count; i++) {
 		uint8_t *data = nmx_batch_packet(&batch, len);
@@ -221,7 +224,21 @@ void support_send(struct nmx_tx *tx, uint64_t first, uint32_t count, uint32_t le
 		support_write(data, len, first + i);
 	}
 	nmx_batch_commit(&batch);
-	require(nmx_tx_sync(tx) >= 0);
+	n = nmx_tx_sync(tx);
+	if (n < 0)
+		support_fail(__FILE__, __LINE__, "sync of packets %llu to %llu: %s", (unsigned long long)first,
+		             (unsigned long long)(first + count - 1), nmx_error_name(n));
+}
+
+void support_send_away(struct nmx_tx *tx, uint64_t id, uint32_t len)
+{
+	uint8_t data[2048];
+	int n;
+
+	support_write(data, len, id);
+	require_result(nmx_tx_send(tx, data, len), 0);
+	n = nmx_tx_sync(tx);
+	require(n >= 0 || n == NMX_ERR_PEER_GONE);
 }
 
 void support_expect(struct nmx_rx *rx, uint64_t first, uint32_t count, uint32_t len)

@@ -83,6 +83,8 @@ void support_write(uint8_t *data, uint32_t len, uint64_t id);
 void support_check(const uint8_t *data, uint32_t len, uint64_t id);
 /* Sends packets first to first + count - 1 of len bytes and syncs.  There must be room. */
 void support_send(struct nmx_tx *tx, uint64_t first, uint32_t count, uint32_t len);
+/* Sends one packet to another process or thread, which may have taken it and gone before the sync returns. */
+void support_send_away(struct nmx_tx *tx, uint64_t id, uint32_t len);
 /* Syncs and receives packets until `count` have come, or fails when a sync finds nothing. */
 void support_expect(struct nmx_rx *rx, uint64_t first, uint32_t count, uint32_t len);
 

@@ -154,7 +154,8 @@ static int run_on(struct port *port, const struct gen_options *options)
 	uint64_t not_taken = sender_finish(&gen.sender);
 	live_end(&live);
 
-	bool short_of = options->count != UINT64_MAX && gen.sender.packets < options->count;
+	/* Without -n, only Ctrl-C is an end that was asked for. */
+	bool short_of = options->count != UINT64_MAX ? gen.sender.packets < options->count : !stop_asked();
 	if (short_of && !not_taken && gen.sender.peer_gone)
 		say("gen", "the other end has gone");
 	bool ok = !short_of && !not_taken && gen.sender.err == 0;

@@ -16,7 +16,7 @@
 	X(-1006, INSUFFICIENT_SPACE, ENOSPC, "fewer slots or buffers than asked for")              \
 	X(-1007, UNSUPPORTED_PLATFORM, ENOTSUP, "this machine cannot do it")                       \
 	X(-1008, FALLBACK_UNSUPPORTED, EOPNOTSUPP, "this backend cannot do it")                    \
-	X(-1009, BUSY, EBUSY, "somebody else has it")                                              \
+	X(-1009, BUSY, EBUSY, "it is in use: by another, or by a batch that is open")              \
 	X(-1010, BAD_NAME, EINVAL, "not a port name")                                              \
 	X(-1011, BAD_OPTION, EINVAL, "an option is out of range, or newer than this library")      \
 	X(-1012, NO_SUCH, ENXIO, "no such interface, directory or capture file")                   \

@@ -37,7 +37,14 @@ struct netmap_ring {
 	uint64_t offset_mask;
 	uint64_t buf_align;
 	uint8_t sem[128] __attribute__((__aligned__(128)));
+#if defined(__cplusplus) && defined(__clang__) /* an extension that __extension__ does not cover there */
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wc99-extensions"
+#endif
 	__extension__ struct netmap_slot slot[]; /* num_slots of them */
+#if defined(__cplusplus) && defined(__clang__)
+#pragma clang diagnostic pop
+#endif
 };
 
 #endif

@@ -11,8 +11,8 @@
  * be called from any thread.  Packets are in <nmx/ring.h>, included here.
  *
  * Life: if an open or a check-out returns 0 you close what it gave you, in any order; if it fails there is
- * nothing to do.  A forked child has none of its parent's ports: every call in it says NMX_ERR_FORKED,
- * closing included is harmless, and its rings look empty.
+ * nothing to do.  A forked child has none of its parent's ports: every call that enters the library says
+ * NMX_ERR_FORKED, closing is harmless, and to the inlines of ring.h its rings look empty or full.
  */
 #ifndef NMX_H
 #define NMX_H
@@ -35,7 +35,7 @@ struct nmx_port;
  * success: what the caller should know, or "". */
 struct nmx_report {
 	int err;       /* as returned */
-	int sys_errno; /* of the system call that failed, or 0 */
+	int sys_errno; /* of the system call that failed, where the text tells of one; otherwise 0 */
 	char text[504];
 };
 
@@ -169,5 +169,10 @@ static inline void nmx__auto_tx(struct nmx_tx **t) { nmx_tx_close(*t); }
 
 #ifdef __cplusplus
 }
+#endif
+#if defined(NMX_CHECKED) && !defined(NMX_LIBRARY) /* as at the end of <nmx/ring.h> */
+#define nmx_tx_close(...) (NMX__HERE(), nmx_tx_close(__VA_ARGS__))
+#define nmx_buf_put(...) (NMX__HERE(), nmx_buf_put(__VA_ARGS__))
+#define nmx_wait(...) (NMX__HERE(), nmx_wait(__VA_ARGS__))
 #endif
 #endif

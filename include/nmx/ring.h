@@ -58,6 +58,7 @@ struct nmx_rx {
 	uint32_t max_len;   /* bytes that a slot can carry */
 	uint32_t region;
 	uintptr_t owner;    /* checked builds: the thread that uses the ring */
+	uint32_t turn;      /* checked library: syncs so far, never 0; 0 otherwise */
 };
 
 struct nmx_tx {
@@ -80,6 +81,7 @@ struct nmx_frame {
 	uint8_t *data;
 	uint16_t len;   /* bytes of this frame; of a packet only when flags lacks NMX_MORE */
 	uint16_t flags; /* NMX_MORE */
+	uint32_t turn;            /* private: checked builds, which sync brought it; 0: not known */
 	struct netmap_slot *slot; /* private */
 	struct nmx_rx *rx;        /* private */
 };
@@ -113,13 +115,18 @@ struct nmx_batch {
 void nmx__trap(const void *ring_handle, uint32_t slot, const char *what, const char *file, int line)
     __attribute__((__noreturn__, __cold__));
 void nmx__check_thread(const void *ring_handle, uintptr_t *owner, const char *file, int line);
+void nmx__at(const char *file, int line); /* where the call is made that comes next; see the end of this file */
 #ifdef NMX_CHECKED
 #define NMX__CHECK(handle, slot, cond, what)                                                       \
 	((cond) ? (void)0 : nmx__trap(handle, slot, what, __FILE__, __LINE__))
 #define NMX__CHECK_THREAD(handle) nmx__check_thread(handle, &(handle)->owner, __FILE__, __LINE__)
+#define NMX__TURN(rx)             ((rx)->turn)
+#define NMX__BATCH_CLOSED(batch)  ((void)((batch)->slots = NULL))
 #else
 #define NMX__CHECK(handle, slot, cond, what) ((void)0)
 #define NMX__CHECK_THREAD(handle)            ((void)0)
+#define NMX__TURN(rx)                        0
+#define NMX__BATCH_CLOSED(batch)             ((void)0)
 #endif
 #define nmx__unlikely(x) __builtin_expect(!!(x), 0)
 #define NMX__GLUE_(a, b) a##b
@@ -136,13 +143,16 @@ static inline uint32_t nmx__distance(uint32_t from, uint32_t to, uint32_t num_sl
 	return to >= from ? to - from : to + num_slots - from;
 }
 
-/* Only checked builds call it.  [head, tail) is the caller's, and the slot still has the frame's buffer. */
+/* Only checked builds call it.  [head, tail) is the caller's, the slot still has the frame's buffer, and that did not
+ * go round and come back. */
 static inline bool nmx__frame_is_live(const struct nmx_frame *frame)
 {
 	const struct nmx_rx *rx = frame->rx;
 	const struct netmap_ring *ring = rx->ring;
 	uint32_t at = (uint32_t)(frame->slot - ring->slot), n = rx->num_slots;
 
+	if (frame->turn && rx->turn && frame->turn != rx->turn)
+		return false;
 	return frame->data && nmx__distance(ring->head, at, n) < nmx__distance(ring->head, ring->tail, n) &&
 	       frame->data == rx->bufs + (size_t)frame->slot->buf_idx * rx->buf_size;
 }
@@ -170,7 +180,8 @@ static inline void nmx__exchange(uint32_t *transit, uint32_t *to, uint32_t *from
  *                            ring itself can do that); the cursors were put right and the ring can be
  *                            used again (an index must be put right by who overwrote it)
  *         NMX_ERR_PEER_GONE  everything that the other end sent has been received, and it has closed or
- *                            died; said once, the ring can be used again and another end may come
+ *                            died; said once, the ring can be used again and another end may come.  Of a
+ *                            capture: it has ended; said each time
  *         NMX_ERR_CORRUPT    the other end wrote nonsense into shared memory: close
  *         NMX_ERR_GONE       interface, peer memory or port is no more: close
  *         NMX_ERR_IO         the kernel refused, or a capture ended badly
@@ -208,6 +219,7 @@ static inline bool nmx_rx_peek(struct nmx_rx *rx, struct nmx_frame *frame)
 	frame->data = rx->bufs + (size_t)slot->buf_idx * rx->buf_size;
 	frame->len = slot->len;
 	frame->flags = slot->flags & NMX_MORE;
+	frame->turn = NMX__TURN(rx);
 	frame->slot = slot;
 	frame->rx = rx;
 	return true;
@@ -261,6 +273,7 @@ static inline bool nmx__walk_frame(struct nmx__walk *walk, struct nmx_frame *fra
 	frame->data = walk->bufs + (size_t)slot->buf_idx * walk->buf_size;
 	frame->len = slot->len;
 	frame->flags = slot->flags & NMX_MORE;
+	frame->turn = NMX__TURN(walk->rx);
 	frame->slot = slot;
 	frame->rx = walk->rx;
 	return true;
@@ -333,7 +346,7 @@ NMX_MUST_CHECK int nmx_tx_wait(struct nmx_tx *tx, uint32_t slots, int timeout_ms
  * what nmx_tx_space() says after another nmx_tx_sync() tells. */
 NMX_MUST_CHECK int nmx_tx_drain(struct nmx_tx *tx, int timeout_ms);
 
-/* As nmx_rx_pollfd(): ready when there is room. */
+/* As nmx_rx_pollfd(): ready when there is room, and also as POLLIN. */
 struct pollfd nmx_tx_pollfd(struct nmx_tx *tx);
 
 /* Free slots as of the last sync. */
@@ -377,6 +390,7 @@ static inline void nmx__slot_fill(struct netmap_slot *slot, uint32_t len, uint32
 
 static inline uint8_t *nmx__batch_add(struct nmx_batch *batch, uint32_t len, uint32_t flags)
 {
+	NMX__CHECK(batch->tx, batch->next, batch->slots, "nmx_batch_packet: the batch is not open");
 	if (nmx__unlikely(batch->left == 0 || len - 1 >= batch->max_len)) /* len 0 wraps: refused */
 		return NULL;
 	struct netmap_slot *slot = &batch->slots[batch->next];
@@ -409,6 +423,7 @@ static inline void nmx_batch_trim(struct nmx_batch *batch, uint32_t len)
 {
 	uint32_t last = (batch->next ? batch->next : batch->num_slots) - 1;
 
+	NMX__CHECK(batch->tx, last, batch->slots, "nmx_batch_trim: the batch is not open");
 	NMX__CHECK(batch->tx, last, len - 1 < batch->slots[last].len, "nmx_batch_trim: longer than it was, or empty");
 	if (len - 1 < batch->slots[last].len)
 		batch->slots[last].len = (uint16_t)len;
@@ -421,7 +436,9 @@ static inline void nmx_batch_commit(struct nmx_batch *batch)
 	struct nmx_tx *tx = batch->tx;
 
 	NMX__CHECK_THREAD(tx);
-	NMX__CHECK(tx, batch->whole, tx->reserved || batch->whole == tx->ring->head, "nmx_batch_commit: the batch is not open");
+	NMX__CHECK(tx, batch->whole, batch->slots && (tx->reserved || batch->whole == tx->ring->head),
+	           "nmx_batch_commit: the batch is not open");
+	NMX__BATCH_CLOSED(batch);
 	if (nmx__unlikely(tx->reserved == 0)) /* empty, or closed already: what it knows of the ring is old */
 		return;
 	tx->ring->head = tx->ring->cur = batch->whole;
@@ -429,7 +446,11 @@ static inline void nmx_batch_commit(struct nmx_batch *batch)
 }
 
 /* Closes the batch; nothing of it is sent. */
-static inline void nmx_batch_cancel(struct nmx_batch *batch) { batch->tx->reserved = 0; }
+static inline void nmx_batch_cancel(struct nmx_batch *batch)
+{
+	batch->tx->reserved = 0;
+	NMX__BATCH_CLOSED(batch);
+}
 
 /* Forgets the fragments of a packet that _put() or _forward() began and that will not be finished. */
 static inline void nmx_tx_abandon(struct nmx_tx *tx) { tx->ring->cur = tx->ring->head; }
@@ -544,8 +565,10 @@ NMX_MUST_CHECK static inline int nmx_tx_forward(struct nmx_tx *tx, struct nmx_fr
 }
 
 /* Moves up to max waiting frames from rx to tx, by exchange where it can: nmx_tx_forward() for all, as one
- * call.  Stops before a packet that does not fit as a whole, so no chain is ever left half way.  Returns how
- * many; the rest stays waiting in rx.  A packet that can never pass tx is dropped and counted there
+ * call.  Waiting are those that have not been received: a program that has looked at them with
+ * nmx_rx_for_each() has none left, and forwards one by one in that loop instead.
+ * Stops before a packet that does not fit as a whole, so no chain is ever left half way.  Returns how many;
+ * the rest stays waiting in rx.  A packet that can never pass tx is dropped and counted there
  * (drop_too_long).  Syncs nothing. */
 uint32_t nmx_forward(struct nmx_rx *rx, struct nmx_tx *tx, uint32_t max);
 
@@ -556,5 +579,33 @@ static inline bool nmx_same_region(const struct nmx_rx *rx, const struct nmx_tx 
 
 #ifdef __cplusplus
 }
+#endif
+
+/* In checked programs each call that may trap first notes where it is made: a trap in an inline above, or in the
+ * library, would otherwise name this file.  (NMX_LIBRARY: the library itself, which defines these names.) */
+#if defined(NMX_CHECKED) && !defined(NMX_LIBRARY)
+#define NMX__HERE() nmx__at(__FILE__, __LINE__)
+#define nmx_rx_sync(...) (NMX__HERE(), nmx_rx_sync(__VA_ARGS__))
+#define nmx_rx_wait(...) (NMX__HERE(), nmx_rx_wait(__VA_ARGS__))
+#define nmx_rx_peek(...) (NMX__HERE(), nmx_rx_peek(__VA_ARGS__))
+#define nmx_rx_next(...) (NMX__HERE(), nmx_rx_next(__VA_ARGS__))
+#define nmx_rx_recv(...) (NMX__HERE(), nmx_rx_recv(__VA_ARGS__))
+#define nmx_rx_recv_batch(...) (NMX__HERE(), nmx_rx_recv_batch(__VA_ARGS__))
+#define nmx_rx_recv_copy(...) (NMX__HERE(), nmx_rx_recv_copy(__VA_ARGS__))
+#define nmx_frame_take(...) (NMX__HERE(), nmx_frame_take(__VA_ARGS__))
+#define nmx_tx_sync(...) (NMX__HERE(), nmx_tx_sync(__VA_ARGS__))
+#define nmx_tx_wait(...) (NMX__HERE(), nmx_tx_wait(__VA_ARGS__))
+#define nmx_tx_drain(...) (NMX__HERE(), nmx_tx_drain(__VA_ARGS__))
+#define nmx_tx_reserve(...) (NMX__HERE(), nmx_tx_reserve(__VA_ARGS__))
+#define nmx_batch_packet(...) (NMX__HERE(), nmx_batch_packet(__VA_ARGS__))
+#define nmx_batch_fragment(...) (NMX__HERE(), nmx_batch_fragment(__VA_ARGS__))
+#define nmx_batch_trim(...) (NMX__HERE(), nmx_batch_trim(__VA_ARGS__))
+#define nmx_batch_commit(...) (NMX__HERE(), nmx_batch_commit(__VA_ARGS__))
+#define nmx_tx_send(...) (NMX__HERE(), nmx_tx_send(__VA_ARGS__))
+#define nmx_tx_send_long(...) (NMX__HERE(), nmx_tx_send_long(__VA_ARGS__))
+#define nmx_tx_put(...) (NMX__HERE(), nmx_tx_put(__VA_ARGS__))
+#define nmx_tx_forward(...) (NMX__HERE(), nmx_tx_forward(__VA_ARGS__))
+#define nmx_forward(...) (NMX__HERE(), nmx_forward(__VA_ARGS__))
+#define nmx__walk_start(...) (NMX__HERE(), nmx__walk_start(__VA_ARGS__))
 #endif
 #endif

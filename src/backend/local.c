@@ -47,7 +47,7 @@ int nmx__local_make(struct nmx__local *local, struct nmx_port *port, size_t tabl
 	memory = mmap(NULL, local->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (memory == MAP_FAILED)
 		return nmx__fail(why, NMX_ERR_NO_MEMORY, errno, "cannot map %zu KiB for the rings and buffers", local->bytes / 1024);
-	if (nmx__map_track(memory, local->bytes, false) < 0) {
+	if (nmx__map_track(memory, local->bytes, false) < 0) { /* a child sees empty rings */
 		munmap(memory, local->bytes);
 		return nmx__fail(why, NMX_ERR_NO_MEMORY, ENOMEM, "cannot map the rings and buffers");
 	}
@@ -68,7 +68,7 @@ void nmx__local_free(struct nmx__local *local)
 {
 	if (!local->memory)
 		return;
-	nmx__unpoison(local->memory, local->bytes); /* whatever is mapped there next */
+	nmx__unpoison(local->memory, local->bytes);
 	nmx__map_untrack(local->memory);
 	munmap(local->memory, local->bytes);
 	local->memory = NULL;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "backend/local.h"
+#include "base/poison.h"
 #include "base/fork.h"
 #include "base/report.h"
 
@@ -76,6 +77,8 @@ static void loop_close(struct nmx_port *port)
 		nmx__fd_close(loop->bells[i][0]);
 		nmx__fd_close(loop->bells[i][1]);
 	}
+	if (loop->local.memory)
+		nmx__unpoison(loop->local.memory, loop->local.bytes);
 	nmx__local_free(&loop->local);
 	free(loop);
 }
@@ -127,14 +130,14 @@ static int make_pair(struct nmx_port *port, struct loop_port *loop, uint32_t i)
 	return 0;
 }
 
-static int check_shape(const struct nmx_port *port, struct nmx_report *why)
+static int loop_check(const struct nmx_port *port, struct nmx_report *why)
 {
 	const struct nmx_options *o = &port->options;
 
 	if ((o->tx_rings && o->rx_rings && o->tx_rings != o->rx_rings) || (o->tx_slots && o->rx_slots && o->tx_slots != o->rx_slots))
 		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "a loop port has as many receive rings and slots as transmit rings and slots");
 	if (o->flags & (NMX_TX_ONLY | NMX_RX_ONLY))
-		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "a loop port that only sends or only receives makes no sense");
+		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "a loop port both sends and receives, and cannot be opened for one of them alone");
 	return nmx__local_check(port, why);
 }
 
@@ -142,10 +145,8 @@ static int loop_open(struct nmx_port *port, struct nmx_report *why)
 {
 	const struct nmx_options *o = &port->options;
 	struct loop_port *loop;
-	int err = check_shape(port, why);
+	int err;
 
-	if (err < 0)
-		return err;
 	loop = calloc(1, sizeof(*loop));
 	if (!loop)
 		return nmx__fail(why, NMX_ERR_NO_MEMORY, ENOMEM, "cannot open a loop port");
@@ -162,6 +163,8 @@ static int loop_open(struct nmx_port *port, struct nmx_report *why)
 			goto fail;
 		}
 	err = nmx__local_make(&loop->local, port, tables, loop->rings * per_ring, why);
+	if (err == 0)
+		nmx__poison(loop->local.bufs, (size_t)loop->local.num_bufs * NMX__BUF_LEN); /* until the user gets them */
 	for (uint32_t i = 0; i < loop->rings && err == 0; i++)
 		if ((err = make_pair(port, loop, i)) < 0)
 			nmx__fail(why, err, ENOMEM, "cannot set up a loop port");
@@ -184,6 +187,7 @@ static void loop_stats(struct nmx_port *port, struct nmx_stats *stats)
 const struct nmx__backend nmx__loop_backend = {
 	.id = NMX_LOOP,
 	.ring_bytes = sizeof(struct loop_ring),
+	.check = loop_check,
 	.open = loop_open,
 	.close = loop_close,
 	.sync = loop_sync,

@@ -124,10 +124,8 @@ static int null_open(struct nmx_port *port, struct nmx_report *why)
 	uint32_t tx = o->flags & NMX_RX_ONLY ? 0 : o->tx_rings ? o->tx_rings : 1, rx = o->flags & NMX_TX_ONLY ? 0 : o->rx_rings ? o->rx_rings : 1;
 	uint32_t tx_slots = o->tx_slots ? o->tx_slots : NMX__LOCAL_SLOTS, rx_slots = o->rx_slots ? o->rx_slots : NMX__LOCAL_SLOTS;
 	struct null_port *null;
-	int err = nmx__local_check(port, why);
+	int err;
 
-	if (err < 0)
-		return err;
 	null = calloc(1, sizeof(*null));
 	if (!null)
 		return nmx__fail(why, NMX_ERR_NO_MEMORY, ENOMEM, "cannot open a null port");
@@ -159,6 +157,7 @@ static void null_stats(struct nmx_port *port, struct nmx_stats *stats)
 const struct nmx__backend nmx__null_backend = {
 	.id = NMX_NULL,
 	.ring_bytes = sizeof(struct null_ring),
+	.check = nmx__local_check,
 	.open = null_open,
 	.close = null_close,
 	.sync = null_sync,

@@ -6,12 +6,16 @@
  * brings a dozen libraries along, which a program that only wants rings should not pay for.
  */
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "backend/local.h"
+#include "base/poison.h"
 #include "base/report.h"
 
 #ifdef NMX_HAVE_PCAP
@@ -26,7 +30,7 @@ static struct {
 	__typeof__(&pcap_geterr) geterr;
 	__typeof__(&pcap_datalink) datalink;
 	__typeof__(&pcap_close) close;
-	__typeof__(&pcap_dump_open) dump_open;
+	__typeof__(&pcap_dump_fopen) dump_fopen;
 	__typeof__(&pcap_dump_file) dump_file;
 	__typeof__(&pcap_dump) dump;
 	__typeof__(&pcap_dump_flush) dump_flush;
@@ -69,7 +73,7 @@ static void load(void)
 	LOAD(geterr, "pcap_geterr");
 	LOAD(datalink, "pcap_datalink");
 	LOAD(close, "pcap_close");
-	LOAD(dump_open, "pcap_dump_open");
+	LOAD(dump_fopen, "pcap_dump_fopen");
 	LOAD(dump_file, "pcap_dump_file");
 	LOAD(dump, "pcap_dump");
 	LOAD(dump_flush, "pcap_dump_flush");
@@ -94,8 +98,20 @@ static bool read_next(struct pcap_ring *r)
 		r->next_len = header->caplen;
 		return true;
 	}
-	r->ended = got == PCAP_ERROR_BREAK ? NMX_ERR_GONE : NMX_ERR_IO; /* the end, or a file that was cut */
+	r->ended = got == PCAP_ERROR_BREAK ? NMX_ERR_PEER_GONE : NMX_ERR_IO; /* the end, or a file that was cut */
 	return false;
+}
+
+static uint8_t *slot_data(const struct pcap_ring *r, const struct netmap_slot *slot)
+{
+	return r->ring.handle.rx.bufs + (size_t)slot->buf_idx * NMX__BUF_LEN;
+}
+
+/* The frames before head are dead. */
+static void give_back(struct pcap_ring *r, struct netmap_ring *ring)
+{
+	for (; r->hwcur != ring->head; r->hwcur = nmx__next(r->hwcur, r->own->num_slots))
+		nmx__poison(slot_data(r, &ring->slot[r->hwcur]), NMX__BUF_LEN);
 }
 
 static void put_packet(struct pcap_ring *r, struct netmap_ring *ring, uint32_t slots)
@@ -107,7 +123,8 @@ static void put_packet(struct pcap_ring *r, struct netmap_ring *ring, uint32_t s
 		struct netmap_slot *slot = &ring->slot[r->tail];
 		uint32_t part = left < NMX__BUF_LEN ? left : NMX__BUF_LEN;
 
-		memcpy(r->ring.handle.rx.bufs + (size_t)slot->buf_idx * NMX__BUF_LEN, from, part);
+		nmx__unpoison(slot_data(r, slot), NMX__BUF_LEN);
+		memcpy(slot_data(r, slot), from, part);
 		slot->len = (uint16_t)part;
 		slot->flags = slots > 1 ? NS_MOREFRAG : 0;
 		r->tail = nmx__next(r->tail, r->own->num_slots);
@@ -204,7 +221,7 @@ static int pcap_port_sync(struct nmx__ring *base)
 		return write_out(r, ring);
 	}
 	NMX__COUNT(r->own, rx_syncs, 1);
-	r->hwcur = ring->head;
+	give_back(r, ring);
 	waiting = fill(r, ring);
 	return waiting ? waiting : r->ended;
 }
@@ -244,22 +261,65 @@ static int open_for_reading(struct pcap_port *state, const char *path, struct nm
 	char text[PCAP_ERRBUF_SIZE] = "";
 
 	state->pcap = lib.open_offline(path, PCAP_TSTAMP_PRECISION_NANO, text);
-	if (!state->pcap)
-		return nmx__fail(why, NMX_ERR_NO_SUCH, 0, "cannot read a capture: %.200s", text);
+	if (!state->pcap) {
+		bool named = strncmp(text, path, strlen(path)) == 0; /* most of libpcap's sentences begin with the file's name */
+
+		/* There, but no capture; or not to be read at all. */
+		return nmx__fail(why, access(path, R_OK) == 0 ? NMX_ERR_BIND_FAIL : NMX_ERR_NO_SUCH, 0,
+		                 "cannot read a capture: %.200s%s%.200s", named ? "" : path, named ? "" : ": ", text);
+	}
 	if (lib.datalink(state->pcap) != DLT_EN10MB)
 		return nmx__fail(why, NMX_ERR_FALLBACK_UNSUPPORTED, 0, "the capture \"%.200s\" is not of Ethernet (link type %d)", path,
 		                 lib.datalink(state->pcap));
 	return 0;
 }
 
+/* The file to write into.  One that holds something is left alone: the name of a port is typed more lightly than that
+ * of an output file. */
+static FILE *new_file(const char *path, int *err, struct nmx_report *why)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	struct stat st;
+	FILE *file;
+
+	if (fd < 0) {
+		*err = nmx__fail(why, errno == EACCES || errno == EPERM ? NMX_ERR_PERMISSION : NMX_ERR_NO_SUCH, errno,
+		                 "cannot write the capture \"%.200s\"", path);
+		return NULL;
+	}
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0) {
+		close(fd);
+		*err = nmx__fail(why, NMX_ERR_BUSY, 0, "the capture \"%.200s\" exists already, and is left alone: remove it, or name another",
+		                 path);
+		return NULL;
+	}
+	file = fdopen(fd, "wb");
+	if (!file) {
+		close(fd);
+		*err = nmx__fail(why, NMX_ERR_NO_MEMORY, ENOMEM, "cannot write the capture \"%.200s\"", path);
+	}
+	return file;
+}
+
 static int open_for_writing(struct pcap_port *state, const char *path, struct nmx_report *why)
 {
+	FILE *file;
+	int err = 0;
+
 	state->pcap = lib.open_dead(DLT_EN10MB, SNAP_LEN, PCAP_TSTAMP_PRECISION_NANO);
 	if (!state->pcap)
 		return nmx__fail(why, NMX_ERR_NO_MEMORY, ENOMEM, "cannot write a capture");
-	state->dumper = lib.dump_open(state->pcap, path);
-	if (!state->dumper)
-		return nmx__fail(why, NMX_ERR_NO_SUCH, 0, "cannot write a capture: %.200s", lib.geterr(state->pcap));
+	file = new_file(path, &err, why);
+	if (!file)
+		return err;
+	state->dumper = lib.dump_fopen(state->pcap, file);
+	if (!state->dumper) {
+		fclose(file);
+		return nmx__fail(why, NMX_ERR_IO, 0, "cannot write the capture \"%.200s\": %.200s", path, lib.geterr(state->pcap));
+	}
+	/* The file's header now: a child that is forked and exits would write its copy of it a second time. */
+	if (lib.dump_flush(state->dumper) < 0)
+		return nmx__fail(why, NMX_ERR_IO, errno, "cannot write the capture \"%.200s\"", path);
 	return 0;
 }
 
@@ -283,17 +343,20 @@ static int make_ring(struct nmx_port *port, struct pcap_port *state, bool is_tx,
 	return 0;
 }
 
+static int pcap_port_check(const struct nmx_port *port, struct nmx_report *why)
+{
+	if (port->options.tx_rings > 1 || port->options.rx_rings > 1)
+		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "a capture has one ring");
+	return nmx__local_check(port, why);
+}
+
 static int pcap_port_open(struct nmx_port *port, struct nmx_report *why)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	bool is_tx = (port->options.flags & NMX_TX_ONLY) != 0;
 	struct pcap_port *state;
-	int err = nmx__local_check(port, why);
+	int err;
 
-	if (err < 0)
-		return err;
-	if (port->options.tx_rings > 1 || port->options.rx_rings > 1)
-		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "a capture has one ring");
 	pthread_once(&once, load);
 	if (!lib.loaded)
 		return nmx__fail(why, NMX_ERR_UNSUPPORTED_PLATFORM, 0, "libpcap is not installed: apt-get install libpcap0.8");
@@ -319,6 +382,7 @@ static void pcap_port_stats(struct nmx_port *port, struct nmx_stats *stats)
 const struct nmx__backend nmx__pcap_backend = {
 	.id = NMX_PCAP,
 	.ring_bytes = sizeof(struct pcap_ring),
+	.check = pcap_port_check,
 	.open = pcap_port_open,
 	.close = pcap_port_close,
 	.sync = pcap_port_sync,

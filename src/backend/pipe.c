@@ -76,7 +76,7 @@ static void look_for_death(struct pipe_ring *r)
 	r->looked_at_peer_ms = coarse_ms();
 	if (!peer || nmx__end_member(peer) >= NMX__MAX_MEMBERS || nmx__member_alive(pipe->seg, nmx__end_member(peer)))
 		return;
-	if (nmx__seg_lock_soon(pipe->seg) < 0)
+	if (!nmx__seg_trylock(pipe->seg))
 		return; /* at the next look */
 	(void)!nmx__recover_dead(pipe->seg, NULL);
 	nmx__seg_unlock(pipe->seg);
@@ -276,7 +276,7 @@ static int check_range(uint32_t value, uint32_t low, uint32_t high, const char *
 	return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "%u %s: a pipe has %u to %u", value, what, low, high);
 }
 
-static int check_request(const struct nmx_port *port, struct nmx_report *why)
+static int pipe_check(const struct nmx_port *port, struct nmx_report *why)
 {
 	const struct nmx__name *name = &port->name;
 	const struct nmx_options *o = &port->options;
@@ -287,9 +287,9 @@ static int check_request(const struct nmx_port *port, struct nmx_report *why)
 		                 "\"%s\": a pipe has no host rings and is opened with all its rings; write \"%s\" alone", name->port, name->port);
 	if (name->flags & (NMX__NAME_ZCOPY_MON | NMX__NAME_MON_TX | NMX__NAME_MON_RX))
 		return nmx__fail(why, NMX_ERR_FALLBACK_UNSUPPORTED, 0, "\"%s\": monitors need the netmap device", name->port);
-	if (name->mem_id || *name->extmem || name->has_offset || name->host_tx_rings || name->host_rx_rings)
+	if (name->mem_id || *name->extmem || *name->share || name->has_offset || name->host_tx_rings || name->host_rx_rings)
 		return nmx__fail(why, NMX_ERR_FALLBACK_UNSUPPORTED, 0,
-		                 "\"%s\": memory ids, @extmem, @offset and host rings need the netmap device; @segment= separates memory here",
+		                 "\"%s\": memory ids, @share, @extmem, @offset and host rings need the netmap device; @segment= separates memory here",
 		                 name->port);
 	if (o->flags & NMX_ZERO_COPY)
 		nmx__note(why, "\"%s\": pipes never copy; NMX_ZERO_COPY changes nothing", name->port);
@@ -393,8 +393,10 @@ static int make_extent(struct nmx_port *port, struct pipe_port *pipe, struct nmx
 	int err;
 
 	if (buffers > pipe->seg->num_bufs)
-		return nmx__fail(why, NMX_ERR_NO_MEMORY, 0, "%llu buffers are needed, and the segment \"%s/%s\" has %u in all",
-		                 (unsigned long long)buffers, pipe->seg->dir.path, pipe->seg->name, pipe->seg->num_bufs);
+		return nmx__fail(why, NMX_ERR_NO_MEMORY, 0,
+		                 "%llu buffers are needed, and the segment \"%s/%s\" has %u in all; ask for fewer slots, or make it larger when "
+		                 "it is next made (segment_bufs), or use another (@segment=)",
+		                 (unsigned long long)buffers, pipe->seg->dir.path, pipe->seg->name, pipe->seg->num_bufs - NMX__FIRST_BUF);
 	err = nmx__extent_make(pipe->seg, held_at + num_held * sizeof(uint32_t), &pipe->extent, &pipe->extent_slot, why);
 	if (err < 0)
 		return err;
@@ -486,12 +488,8 @@ static void free_extent(struct pipe_port *pipe)
 	uint64_t counters[NMX__NUM_COUNTERS] = { 0 }, *set = nmx__bufs_set(pipe->seg);
 	size_t bytes = (size_t)(uint32_t)atomic_load(&pipe->seg->own->extent[pipe->extent_slot]) * NMX__PAGE;
 
-	if (!set) {
-		nmx__extent_abandon(pipe->seg, pipe->extent, pipe->extent_slot, pipe->attach_gen);
-		return;
-	}
 	nmx__extent_collect(pipe->seg, (const uint8_t *)pipe->extent, bytes, set, counters);
-	for (uint32_t i = 0; nmx__poisoning() && i < pipe->seg->num_bufs; i++)
+	for (uint32_t i = 0; set && nmx__poisoning() && i < pipe->seg->num_bufs; i++)
 		if (set[i / 64] >> i % 64 & 1)
 			nmx__poison(nmx__seg_buf(pipe->seg, i), pipe->seg->buf_stride);
 	if (atomic_load(&pipe->record->end[pipe->end]) == nmx__end_make(pipe->seg->member, pipe->attach_gen)) /* else it never was */
@@ -534,6 +532,7 @@ static void pipe_release(struct nmx__ring *ring)
 {
 	struct pipe_ring *r = pipe_ring(ring);
 
+	nmx__queue_released(&r->end);
 	forget_pidfd(r);
 }
 
@@ -573,10 +572,8 @@ release:
 static int pipe_open(struct nmx_port *port, struct nmx_report *why)
 {
 	struct pipe_port *pipe;
-	int err = check_request(port, why);
+	int err;
 
-	if (err < 0)
-		return err;
 	pipe = calloc(1, sizeof(*pipe));
 	if (!pipe)
 		return nmx__fail(why, NMX_ERR_NO_MEMORY, ENOMEM, "cannot open \"%s\"", port->name.port);
@@ -622,6 +619,7 @@ static void pipe_stats(struct nmx_port *port, struct nmx_stats *stats)
 const struct nmx__backend nmx__pipe_backend = {
 	.id = NMX_PIPE,
 	.ring_bytes = sizeof(struct pipe_ring),
+	.check = pipe_check,
 	.open = pipe_open,
 	.close = pipe_close,
 	.sync = pipe_sync,

@@ -86,7 +86,7 @@ static void append(struct nmx_report *why, const char *format, ...)
 	va_end(args);
 }
 
-int nmx__fail(struct nmx_report *why, int err, int sys_errno, const char *format, ...)
+int (nmx__fail)(struct nmx_report *why, int err, int sys_errno, const char *format, ...)
 {
 	va_list args;
 

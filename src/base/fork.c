@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,8 +37,9 @@ static void after_fork_in_child(void)
 	for (size_t i = 0; i < num_mappings; i++) {
 		const struct mapping *m = &mappings[i];
 
-		mmap(m->start, m->bytes, m->guard ? PROT_NONE : PROT_READ | PROT_WRITE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+		/* If there is no memory for it, nothing is mapped there (MADV_DONTFORK): a use stops the child. */
+		(void)!mmap(m->start, m->bytes, m->guard ? PROT_NONE : PROT_READ | PROT_WRITE,
+		            MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
 	}
 	num_mappings = 0;
 	pthread_mutex_unlock(&lock);
@@ -65,15 +67,8 @@ static bool grow(void **array, size_t count, size_t *max, size_t element)
 	return true;
 }
 
-void nmx__fork_hold(void)
-{
-	pthread_once(&once, install);
-	pthread_mutex_lock(&lock);
-}
-
-void nmx__fork_release(void) { pthread_mutex_unlock(&lock); }
-
-int nmx__fd_track_held(int fd)
+/* Under the lock. */
+static int track(int fd)
 {
 	if (fd < 0)
 		return fd;
@@ -90,9 +85,21 @@ int nmx__fd_track(int fd)
 {
 	if (fd < 0)
 		return fd;
-	nmx__fork_hold();
-	fd = nmx__fd_track_held(fd);
-	nmx__fork_release();
+	pthread_once(&once, install);
+	pthread_mutex_lock(&lock);
+	fd = track(fd);
+	pthread_mutex_unlock(&lock);
+	return fd;
+}
+
+int nmx__fd_openat(int dir, const char *file, int flags, mode_t mode)
+{
+	int fd;
+
+	pthread_once(&once, install);
+	pthread_mutex_lock(&lock);
+	fd = track(openat(dir, file, flags, mode));
+	pthread_mutex_unlock(&lock);
 	return fd;
 }
 
@@ -129,7 +136,7 @@ int nmx__map_track(void *start, size_t bytes, bool guard)
 	return ok ? 0 : -1;
 }
 
-void nmx__map_untrack(void *start)
+void nmx__map_untrack(const void *start)
 {
 	pthread_mutex_lock(&lock);
 	for (size_t i = 0; i < num_mappings; i++)

@@ -8,30 +8,29 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* The generation of this process: remember it at open, compare it at each call. */
 uint32_t nmx__fork_generation(void);
 
+extern uint32_t nmx__generation; /* for nmx__forked() */
 static inline bool nmx__forked(uint32_t generation_at_open)
 {
-	extern uint32_t nmx__generation;
 	return __builtin_expect(generation_at_open != nmx__generation, 0);
 }
 
 /* Descriptors to be closed in a child.  track returns fd, so that it can wrap an open; a negative one passes
  * through with errno kept.  If there is no memory to note it, it is closed and -1 returned with ENOMEM. */
 int nmx__fd_track(int fd);
-/* No fork happens between these two: for an open that takes a lock, or shares one, before it is noted above.  Not to be
- * nested, and nothing but nmx__fd_track_held() of the above in between. */
-void nmx__fork_hold(void);
-void nmx__fork_release(void);
-int nmx__fd_track_held(int fd);
+/* openat() and track as one step for a fork in another thread: for files that will be locked, since a child that got
+ * away with such a descriptor would hold the lock beyond our death. */
+int nmx__fd_openat(int dir, const char *file, int flags, mode_t mode);
 /* Closes it, here and in later children.  -1 is fine. */
 void nmx__fd_close(int fd);
 
 /* Mappings that a child gets as zeros of the same size (readable and writable) or, when guard is set, as nothing
  * at all.  Returns 0 or -1 (no memory). */
 int nmx__map_track(void *start, size_t bytes, bool guard);
-void nmx__map_untrack(void *start);
+void nmx__map_untrack(const void *start);
 
 #endif

@@ -9,6 +9,17 @@
 int nmx__fail(struct nmx_report *why, int err, int sys_errno, const char *format, ...)
     __attribute__((__format__(__printf__, 4, 5), __cold__));
 
+#ifdef __clang_analyzer__
+/* Every error is negative, which the analyser cannot see from here. */
+static inline int nmx__negative(int err)
+{
+	if (err >= 0)
+		__builtin_unreachable();
+	return err;
+}
+#define nmx__fail(why, err, ...) nmx__negative((nmx__fail)(why, err, __VA_ARGS__))
+#endif
+
 /* Adds a caveat to the report of an open that succeeds. */
 void nmx__note(struct nmx_report *why, const char *format, ...) __attribute__((__format__(__printf__, 2, 3), __cold__));
 

@@ -45,9 +45,10 @@ static int from_environment(const char *text)
 	return strcmp(text, "any") == 0 ? NMX_ANY : -1;
 }
 
-static int choose_id(const struct nmx__name *name, const struct nmx_options *options, enum nmx_backend *id,
-                     struct nmx_report *why)
+static int choose_id(const struct nmx_port *port, enum nmx_backend *id, struct nmx_report *why)
 {
+	const struct nmx__name *name = &port->name;
+	const struct nmx_options *options = &port->options;
 	const char *text = getenv("NMX_BACKEND");
 	int wanted = options->backend ? (int)options->backend : from_environment(text);
 
@@ -59,7 +60,7 @@ static int choose_id(const struct nmx__name *name, const struct nmx_options *opt
 	/* The netmap device has pipes and switches too; every other kind of name has one backend only. */
 	if (name->backend != NMX_ANY && wanted != NMX_ANY && wanted != (int)name->backend &&
 	    !(wanted == NMX_NETMAP && (name->backend == NMX_PIPE || name->backend == NMX_SWITCH)))
-		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "\"%s\" is a name of the %s backend, and %s was asked for", name->port,
+		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "\"%s\" is a name of the %s backend, and %s was asked for", port->info.name,
 		                 nmx_backend_name(name->backend), nmx_backend_name((enum nmx_backend)wanted));
 	if (name->backend == NMX_ANY && wanted != NMX_ANY && wanted != NMX_NETMAP && wanted != NMX_XDP)
 		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "\"%s\" is the name of an interface, and the %s backend has none", name->port,
@@ -68,18 +69,29 @@ static int choose_id(const struct nmx__name *name, const struct nmx_options *opt
 	return 0;
 }
 
-const struct nmx__backend *nmx__backend_choose(const struct nmx__name *name, const struct nmx_options *options, int *err,
-                                               struct nmx_report *why)
+/* A plain name that is the prefix of a small port, without its colon. */
+static const char *hint(const char *name)
+{
+	static const char *const small[][2] = { { "loop", "; did you mean loop: ?" }, { "null", "; did you mean null: ?" } };
+
+	for (unsigned i = 0; i < sizeof(small) / sizeof(small[0]); i++)
+		if (strcmp(name, small[i][0]) == 0)
+			return small[i][1];
+	return "";
+}
+
+const struct nmx__backend *nmx__backend_choose(const struct nmx_port *port, int *err, struct nmx_report *why)
 {
 	const struct nmx__backend *backend;
 	enum nmx_backend id = NMX_ANY;
 
-	*err = choose_id(name, options, &id, why);
+	*err = choose_id(port, &id, why);
 	if (*err < 0)
 		return NULL;
 	backend = id == NMX_ANY ? &xdp_backend : nmx__backend_find(id);
 	if (backend->ring_bytes)
 		return backend;
-	*err = nmx__fail(why, NMX_ERR_UNSUPPORTED_PLATFORM, 0, "\"%s\" cannot be opened here: %s", name->port, backend->missing);
+	*err = nmx__fail(why, NMX_ERR_UNSUPPORTED_PLATFORM, 0, "\"%s\" cannot be opened here: %s%s", port->info.name, backend->missing,
+	                 hint(port->name.port));
 	return NULL;
 }

@@ -7,14 +7,29 @@
 #include "core/check.h"
 #include "core/ring.h"
 
+/* The call of this thread that is under way, or was the last, as a checked program noted it. */
+static _Thread_local struct {
+	const char *file;
+	int line;
+} here;
+
+void nmx__at(const char *file, int line)
+{
+	here.file = file;
+	here.line = line;
+}
+
 void nmx__trap(const void *handle, uint32_t slot, const char *what, const char *file, int line)
 {
 	const struct nmx__ring *ring = handle;
 
-	if (line)
-		fprintf(stderr, "nmx: %s:%d: ", file, line);
-	else
-		fprintf(stderr, "nmx: %s: ", file); /* a function of the library */
+	fputs("nmx: ", stderr);
+	if (here.file)
+		fprintf(stderr, "%s:%d: ", here.file, here.line);
+	else if (line)
+		fprintf(stderr, "%s:%d: ", file, line);
+	if (!line)
+		fprintf(stderr, "%s: ", file); /* a function of the library */
 	fprintf(stderr, "%s", what);
 	if (ring)
 		fprintf(stderr, " (%s ring %u of \"%s\", slot %u)", ring->is_tx ? "transmit" : "receive", ring->index,
@@ -106,6 +121,9 @@ void nmx__check_after_sync(struct nmx__ring *ring)
 	uint32_t n;
 	struct netmap_ring *r = shown(ring, &n);
 
+	if (!ring->is_tx && ++ring->handle.rx.turn == 0)
+		ring->handle.rx.turn = 1;
+	nmx__at(NULL, 0); /* what a plain part of the program does next did not happen there */
 	if (!ring->shadow) {
 		ring->shadow = calloc(1, sizeof(*ring->shadow) + n * sizeof(struct netmap_slot));
 		if (!ring->shadow)

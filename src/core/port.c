@@ -14,6 +14,7 @@
 
 #define MAX_EXTRA_BUFS (1u << 24) /* as many as the largest region has */
 #define ALL_FLAGS (NMX_EXCLUSIVE | NMX_TX_ONLY | NMX_RX_ONLY | NMX_ZERO_COPY | NMX_CHAINS | NMX_BLOCKING)
+#define MAX_EXTRA_BUFS (1u << 24)
 
 /* ---- open */
 
@@ -31,6 +32,8 @@ static int read_options(struct nmx_options *out, const struct nmx_options *optio
 	memcpy(out, options, size < sizeof(*out) ? size : sizeof(*out));
 	if (out->flags & ~(uint32_t)ALL_FLAGS)
 		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "options.flags has unknown bits: %#x", out->flags & ~(uint32_t)ALL_FLAGS);
+	if (out->extra_bufs > MAX_EXTRA_BUFS) /* before anything is allocated for them */
+		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "%u extra buffers: there can be %u", out->extra_bufs, MAX_EXTRA_BUFS);
 	if ((out->flags & NMX_TX_ONLY) && (out->flags & NMX_RX_ONLY))
 		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "NMX_TX_ONLY and NMX_RX_ONLY exclude each other");
 	if (out->extra_bufs > MAX_EXTRA_BUFS)
@@ -124,6 +127,24 @@ static void name_port(struct nmx_port *port)
 		memcpy(port->info.name, rest, sizeof(port->info.name)); /* all 63 characters */
 }
 
+int nmx__port_prepare(struct nmx_port *port, const char *text, const struct nmx_options *options, size_t options_size,
+                      struct nmx_report *why)
+{
+	int err;
+
+	if ((err = nmx__name_parse(text, &port->name, why)) < 0 || (err = read_options(&port->options, options, options_size, why)) < 0 ||
+	    (err = merge_name(&port->options, &port->name, why)) < 0 || (err = check_segment(port->options.segment, why)) < 0)
+		return err;
+	name_port(port);
+	port->backend = nmx__backend_choose(port, &err, why);
+	if (!port->backend)
+		return err;
+	port->info.backend = (uint32_t)port->backend->id;
+	port->info.numa_node = -1;
+	port->info.extra_bufs = port->options.extra_bufs;
+	return port->backend->check(port, why);
+}
+
 int nmx_open_sized(struct nmx_port **out, const char *text, const struct nmx_options *options, size_t options_size,
                    struct nmx_report *why)
 {
@@ -138,16 +159,9 @@ int nmx_open_sized(struct nmx_port **out, const char *text, const struct nmx_opt
 	port->refs = 1;
 	port->epoll_fd = -1;
 	port->fork_generation = nmx__fork_generation();
-	if ((err = nmx__name_parse(text, &port->name, why)) < 0 || (err = read_options(&port->options, options, options_size, why)) < 0 ||
-	    (err = merge_name(&port->options, &port->name, why)) < 0 || (err = check_segment(port->options.segment, why)) < 0)
+	err = nmx__port_prepare(port, text, options, options_size, why);
+	if (err < 0)
 		goto fail;
-	port->backend = nmx__backend_choose(&port->name, &port->options, &err, why);
-	if (!port->backend)
-		goto fail;
-	port->info.backend = (uint32_t)port->backend->id;
-	port->info.numa_node = -1;
-	port->info.extra_bufs = port->options.extra_bufs;
-	name_port(port);
 	err = prepare_held(port);
 	if (err < 0) {
 		nmx__fail(why, err, ENOMEM, "cannot keep track of %u extra buffers", port->info.extra_bufs);
@@ -223,6 +237,7 @@ static int check_out(struct nmx_port *port, bool is_tx, uint32_t index, struct n
 	else {
 		ring = *out = port->rings[is_tx][index];
 		ring->checked_out = true;
+		nmx__check_after_sync(ring); /* from here on its user could write where it must not */
 		port->refs++;
 		if (port->epoll_fd >= 0 && !is_tx)
 			nmx__ring_join_epoll(ring, port->epoll_fd);
@@ -324,7 +339,7 @@ void nmx_buf_put(struct nmx_port *port, struct nmx_buf *bufs, uint32_t n)
 			continue; /* a variable that never held one */
 		if (!is_handed_out(port, &bufs[i])) {
 #ifdef NMX_CHECKED
-			nmx__trap(NULL, *bufs[i].home, "nmx_buf_put: not a buffer of this port, or given back twice", __FILE__, __LINE__);
+			nmx__trap(NULL, *bufs[i].home, "not a buffer of this port, or given back twice", __func__, 0);
 #endif
 			continue;
 		}

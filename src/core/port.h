@@ -39,7 +39,9 @@ struct nmx__backend {
 	size_t ring_bytes; /* of its ring struct, which starts with struct nmx__ring; 0: the backend is not here ... */
 	const char *missing; /* ... because of this */
 
-	/* Opens port->name with port->options.  Sets port->info, makes the rings with nmx__port_add_ring(), fills in their
+	/* Whether port->name and port->options ask for what the backend has.  Looks at nothing else. */
+	int (*check)(const struct nmx_port *port, struct nmx_report *why);
+	/* Opens port->name with port->options, which have been checked.  Sets port->info, makes the rings with nmx__port_add_ring(), fills in their
 	 * handles.  On failure everything it made but the rings is undone. */
 	int (*open)(struct nmx_port *port, struct nmx_report *why);
 	/* No ring is checked out any more. */
@@ -88,8 +90,12 @@ struct nmx__ring *nmx__port_add_ring(struct nmx_port *port, bool is_tx, uint32_t
 extern const struct nmx__backend nmx__pipe_backend, nmx__loop_backend, nmx__null_backend, nmx__pcap_backend;
 
 const struct nmx__backend *nmx__backend_find(enum nmx_backend id); /* NULL: there is none of this number */
-/* The backend that the name and the options lead to, or NULL with the report filled in and *err set. */
-const struct nmx__backend *nmx__backend_choose(const struct nmx__name *name, const struct nmx_options *options, int *err,
-                                               struct nmx_report *why);
+/* The backend that port->name and port->options lead to, or NULL with the report filled in and *err set. */
+const struct nmx__backend *nmx__backend_choose(const struct nmx_port *port, int *err, struct nmx_report *why);
+
+/* The part of an open that has no effect outside of *port (zeroed before): reads the name and the options, chooses the
+ * backend, lets it check. */
+NMX_MUST_CHECK int nmx__port_prepare(struct nmx_port *port, const char *text, const struct nmx_options *options,
+                                     size_t options_size, struct nmx_report *why);
 
 #endif

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* What could be opened here, and why not: the part of <nmx/inspect.h> that knows names and backends. */
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <nmx/inspect.h>
 
@@ -76,26 +79,53 @@ static int explain_pipe(const struct nmx__name *name, const struct nmx_options *
 	return 0;
 }
 
+/* A regular file is opened for a moment, for nothing else tells whether it is a capture.  Opening anything else could
+ * block, or take what it holds away. */
+static int explain_capture(const char *text, const struct nmx__name *name, const struct nmx_options *o, struct nmx_report *why)
+{
+	bool writes = o && (o->flags & NMX_TX_ONLY);
+	struct nmx_port *port;
+	struct stat st;
+	int err;
+
+	if (!writes && (stat(name->path, &st) < 0 || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))) {
+		err = nmx_open(&port, text, o, why);
+		if (err < 0)
+			return err;
+		nmx_close(port);
+		nmx__report_clear(why);
+	}
+	nmx__note(why, "\"%s\" is %s as a capture", name->path, writes ? "written" : "read");
+	return 0;
+}
+
+static int explain(const char *text, const struct nmx_port *port, struct nmx_report *why)
+{
+	const struct nmx_options *o = &port->options;
+
+	switch (port->backend->id) {
+	case NMX_PIPE:
+		return explain_pipe(&port->name, o, why);
+	case NMX_PCAP:
+		return explain_capture(text, &port->name, o, why);
+	default:
+		nmx__note(why, "\"%s\" is served by this process alone (%s)", port->info.name,
+		          port->backend->id == NMX_LOOP ? "it gives back what it is sent" : "it swallows and supplies");
+		return 0;
+	}
+}
+
 int nmx_name_explain(const char *text, const struct nmx_options *o, struct nmx_report *why)
 {
-	static const struct nmx_options none;
-	const struct nmx__backend *backend;
-	struct nmx__name name;
+	struct nmx_port *port = calloc(1, sizeof(*port));
 	int err;
 
 	nmx__report_clear(why);
-	err = nmx__name_parse(text, &name, why);
-	if (err < 0)
-		return err;
-	backend = nmx__backend_choose(&name, o ? o : &none, &err, why);
-	if (!backend)
-		return err;
-	if (backend->id == NMX_PIPE)
-		return explain_pipe(&name, o, why);
-	if (backend->id == NMX_PCAP)
-		nmx__note(why, "\"%s\" is read as a capture, or written with NMX_TX_ONLY", name.path);
-	else
-		nmx__note(why, "\"%s:%s\" is served by this process alone (%s)", nmx_backend_name(backend->id), name.port,
-		          backend->id == NMX_LOOP ? "it gives back what it is sent" : "it swallows and supplies");
-	return 0;
+	if (!port)
+		return nmx__fail(why, NMX_ERR_NO_MEMORY, ENOMEM, "cannot look at \"%.64s\"", text);
+	err = nmx__port_prepare(port, text, o, sizeof(*o), why);
+	if (err == 0)
+		err = explain(text, port, why);
+	free(port);
+	return err;
 }

@@ -101,7 +101,7 @@ uint64_t *nmx__bufs_set(const struct nmx__segment *seg) { return calloc(num_word
 
 void nmx__bufs_free_set(struct nmx__segment *seg, const uint64_t *set)
 {
-	for (uint32_t word = 0; word < num_words(seg); word++)
+	for (uint32_t word = 0; set && word < num_words(seg); word++)
 		if (set[word])
 			atomic_fetch_and(&seg->used[word], ~set[word]);
 }

@@ -127,7 +127,8 @@ static void describe_pipe(const struct nmx__segment *seg, const struct nmx__reco
 
 			info->queued[end] += atomic_load(&q->tail) - atomic_load(&q->head);
 		}
-		if (user && nmx__end_member(user) < NMX__MAX_MEMBERS)
+		/* One that has died is nobody: the next open gives its end away. */
+		if (user && nmx__end_member(user) < NMX__MAX_MEMBERS && nmx__member_alive(seg, nmx__end_member(user)))
 			nmx__member_describe(seg, nmx__end_member(user), info->user[end], sizeof(info->user[end]));
 		nmx__totals_read(&record->totals[end], gone);
 		memcpy(&info->gone[end], gone, sizeof(info->gone[end]));

@@ -155,7 +155,7 @@ int nmx__member_join(struct nmx__segment *seg, struct nmx_report *why)
 	nmx__seg_file(seg, file, "m%u", seg->member);
 	unlinkat(seg->dir.fd, file, 0); /* of one that was recovered, but for its name */
 	mode_t mode = seg->dir.file_mode & ~(mode_t)0022; /* ours alone to write: we trust what is in it */
-	seg->own_fd = nmx__fd_track(openat(seg->dir.fd, file, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
+	seg->own_fd = nmx__fd_openat(seg->dir.fd, file, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
 	if (seg->own_fd < 0)
 		return no_own_file(seg, errno, why);
 	if (mode != 0600)

@@ -410,4 +410,10 @@ int nmx__queue_receive(struct nmx__qend *e)
 	return more < 0 ? more : 0;
 }
 
+void nmx__queue_released(struct nmx__qend *e)
+{
+	if (!e->own->is_tx && cursors_valid(e, e->ring->head, e->ring->cur))
+		poison_slots(e, e->hwcur, e->ring->head, true);
+}
+
 bool nmx__queue_has_packets(struct nmx__qend *e) { return atomic_load(&e->queue->tail) != e->index; }

@@ -40,6 +40,9 @@ NMX_MUST_CHECK int nmx__queue_send(struct nmx__qend *end);
 /* Gives [hwcur, head) of a receive ring back and brings in what there is and fits.  Errors as above. */
 NMX_MUST_CHECK int nmx__queue_receive(struct nmx__qend *end);
 
+/* The user of a receive ring has given it back: its frames are dead. */
+void nmx__queue_released(struct nmx__qend *end);
+
 /* News for a receiver: the queue holds packets.  For a sender: that many slots of the ring could be free.  Reads the
  * other side's index with seq_cst, for use between nmx__sleep_begin() and the sleep. */
 bool nmx__queue_has_packets(struct nmx__qend *end);

@@ -226,8 +226,6 @@ static int destroy(struct nmx__segment *seg, struct nmx__record *record)
 {
 	uint64_t *set = nmx__bufs_set(seg);
 
-	if (!set)
-		return NMX_ERR_NO_MEMORY; /* stays as it is: the next sweep does it */
 	collect_queues(seg, record, set);
 	nmx__bufs_free_set(seg, set);
 	unlink_bells(seg, record);

@@ -153,7 +153,7 @@ static int recover_file(struct nmx__segment *seg, int fd, uint32_t id)
 {
 	struct nmx__own_header *header = malloc(sizeof(*header));
 	uint64_t *set = nmx__bufs_set(seg);
-	int err = header && set ? 0 : NMX_ERR_NO_MEMORY;
+	int err = header ? 0 : NMX_ERR_NO_MEMORY;
 
 	if (err == 0 && read_all(fd, header, sizeof(*header), 0) && atomic_load(&header->magic) == NMX__OWN_MAGIC &&
 	    header->version == NMX__SHM_VERSION && header->segment_id == seg->id) {

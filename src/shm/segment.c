@@ -19,7 +19,7 @@
 #define DEFAULT_BUFS  262144u
 #define MIN_BUFS      64u
 #define LOCK_WAIT_MS  3000
-#define LOCK_SOON_MS  20
+#define DYING_MS      100  /* from the loss of one lock to that of the last */
 #define RESERVE_BYTES ((size_t)1 << 20) /* at once: an interrupted call starts over, and must come to its end between signals */
 #define ATTACH_TRIES  16 /* a segment that is removed while we open it is made again */
 
@@ -65,7 +65,9 @@ uint32_t nmx__seg_next_gen(struct nmx__segment *seg)
 {
 	uint32_t gen = atomic_fetch_add_explicit(&seg->header->last_gen, 1, memory_order_relaxed) + 1;
 
-	return gen ? gen : nmx__seg_next_gen(seg);
+	if (gen == 0)
+		gen = atomic_fetch_add_explicit(&seg->header->last_gen, 1, memory_order_relaxed) + 1;
+	return gen ? gen : 1; /* twice is no wrap, it is a hostile member: never for ever */
 }
 
 bool nmx__seg_is_linked(const struct nmx__segment *seg)
@@ -103,18 +105,19 @@ static void describe_holder(struct nmx__segment *seg, char *out, size_t size)
 		nmx__member_describe(seg, owner - 1, out, size);
 }
 
-static int take_file_lock(struct nmx__segment *seg, int64_t deadline, struct nmx_report *why)
+static int take_file_lock(struct nmx__segment *seg, int wait_ms, struct nmx_report *why)
 {
+	int64_t deadline = now_ms() + wait_ms;
 	char holder[96];
 
 	while (nmx__lock_try(seg->fd, NMX__LOCK_SEGMENT) < 0) {
 		if (errno != EAGAIN && errno != EINTR)
 			return nmx__fail(why, NMX_ERR_IO, errno, "cannot lock the segment \"%s/%s\"", seg->dir.path, seg->name);
-		if (now_ms() > deadline) {
+		if (now_ms() >= deadline) {
 			describe_holder(seg, holder, sizeof(holder));
 			return nmx__fail(why, NMX_ERR_BUSY, 0,
 			                 "the segment \"%s/%s\" has been locked for %d seconds by %s; is it stopped? continue or kill it",
-			                 seg->dir.path, seg->name, LOCK_WAIT_MS / 1000, holder);
+			                 seg->dir.path, seg->name, wait_ms / 1000, holder);
 		}
 		nap();
 	}
@@ -123,15 +126,16 @@ static int take_file_lock(struct nmx__segment *seg, int64_t deadline, struct nmx
 
 /* A process that dies loses its locks one after the other, perhaps this one before its life lock.  Its notes must not
  * be read as a living member's: wait until it is seen dead, then finish what it did. */
-static int finish_for_the_dead(struct nmx__segment *seg, int64_t deadline, struct nmx_report *why)
+static int finish_for_the_dead(struct nmx__segment *seg, int wait_ms, struct nmx_report *why)
 {
 	uint32_t owner = atomic_load(&seg->header->lock_owner);
+	int64_t deadline = now_ms() + wait_ms;
 	char holder[96];
 
 	if (owner == 0 || owner - 1 >= NMX__MAX_MEMBERS || (seg->own && owner - 1 == seg->member))
 		return 0;
 	while (nmx__member_alive(seg, owner - 1)) {
-		if (now_ms() > deadline) {
+		if (now_ms() >= deadline) {
 			nmx__member_describe(seg, owner - 1, holder, sizeof(holder));
 			return nmx__fail(why, NMX_ERR_BUSY, 0, "%s lost the lock of the segment \"%s/%s\" and still lives", holder,
 			                 seg->dir.path, seg->name);
@@ -141,14 +145,17 @@ static int finish_for_the_dead(struct nmx__segment *seg, int64_t deadline, struc
 	return nmx__recover_member(seg, owner - 1, why);
 }
 
-/* With the mutex taken, which is given back on failure. */
-static int lock_file(struct nmx__segment *seg, uint32_t wait_ms, struct nmx_report *why)
+/* The mutex is held. */
+static int lock_within(struct nmx__segment *seg, int wait_ms, struct nmx_report *why)
 {
-	int err = take_file_lock(seg, now_ms() + wait_ms, why);
+	int64_t deadline = now_ms() + wait_ms;
+	int err = take_file_lock(seg, wait_ms, why), left;
 
 	if (err < 0)
 		goto unlock_mutex;
-	err = finish_for_the_dead(seg, now_ms() + wait_ms, why);
+	left = (int)(deadline - now_ms());
+	/* One time for both; but whoever got in at the last moment leaves a dying process the moment that dying takes. */
+	err = finish_for_the_dead(seg, wait_ms && left < DYING_MS ? DYING_MS : left, why);
 	if (err < 0)
 		goto unlock_file;
 	atomic_store(&seg->header->lock_owner, seg->own ? seg->member + 1 : 0);
@@ -165,17 +172,12 @@ unlock_mutex:
 int nmx__seg_lock(struct nmx__segment *seg, struct nmx_report *why)
 {
 	pthread_mutex_lock(&seg->mutex);
-	return lock_file(seg, LOCK_WAIT_MS, why);
+	return lock_within(seg, LOCK_WAIT_MS, why);
 }
 
-int nmx__seg_lock_soon(struct nmx__segment *seg)
+bool nmx__seg_trylock(struct nmx__segment *seg)
 {
-	int64_t deadline = now_ms() + LOCK_SOON_MS;
-
-	for (; pthread_mutex_trylock(&seg->mutex) != 0; nap())
-		if (now_ms() > deadline)
-			return NMX_ERR_BUSY;
-	return lock_file(seg, LOCK_SOON_MS, NULL);
+	return pthread_mutex_trylock(&seg->mutex) == 0 && lock_within(seg, 0, NULL) == 0;
 }
 
 void nmx__seg_unlock(struct nmx__segment *seg)
@@ -278,8 +280,8 @@ static int read_header(struct nmx__segment *seg, struct geometry *g, struct nmx_
 	return (size_t)st.st_size == g->bytes ? 0 : not_a_segment(seg, why);
 }
 
-/* Makes what is not there; leaves anything that we did not make alone. */
-static int prepare_file(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_report *why)
+/* Makes what is not there; leaves anything that we did not make alone.  *made: if the open fails, it is to go again. */
+static int prepare_file(struct nmx__segment *seg, uint32_t num_bufs, bool *made, struct nmx_report *why)
 {
 	struct nmx__seg_header header;
 	struct stat st;
@@ -288,13 +290,10 @@ static int prepare_file(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_
 		return not_a_segment(seg, why);
 	if (st.st_size == NMX__PAGE && pread(seg->fd, &header, sizeof(header), 0) == sizeof(header) &&
 	    atomic_load(&header.magic) == NMX__SEG_MAGIC && header.version == NMX__SHM_VERSION)
-		return make_file(seg, num_bufs, why);
-	if (st.st_size > 0)
-		return 0;
-	int err = make_file(seg, num_bufs, why);
-	if (err < 0)
-		unlinkat(seg->dir.fd, seg->name, 0);
-	return err;
+		*made = true;
+	else
+		*made = st.st_size == 0;
+	return *made ? make_file(seg, num_bufs, why) : 0;
 }
 
 static int map_file(struct nmx__segment *seg, const struct geometry *g, struct nmx_report *why)
@@ -360,10 +359,8 @@ static int open_file(struct nmx__segment **out, const char *directory, const cha
 	err = nmx__dir_open(&seg->dir, directory, why);
 	if (err < 0)
 		goto fail;
-	nmx__fork_hold(); /* a child that shared this descriptor would hold the segment lock with us, and after us */
-	seg->fd = nmx__fd_track_held(openat(
-	    seg->dir.fd, seg->name, O_RDWR | (make ? O_CREAT : 0) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, seg->dir.file_mode));
-	nmx__fork_release();
+	seg->fd = nmx__fd_openat(seg->dir.fd, seg->name, O_RDWR | (make ? O_CREAT : 0) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK,
+	                         seg->dir.file_mode);
 	if (seg->fd < 0) {
 		int sys = errno;
 
@@ -415,7 +412,8 @@ static struct nmx__segment *find_attached(const struct nmx__segment *same)
 static int attach(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_report *why)
 {
 	struct geometry g;
-	int err = take_file_lock(seg, now_ms() + LOCK_WAIT_MS, why);
+	bool made = false;
+	int err = take_file_lock(seg, LOCK_WAIT_MS, why);
 
 	if (err < 0)
 		return err;
@@ -423,16 +421,18 @@ static int attach(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_report
 		err = 1;
 		goto unlock;
 	}
-	if ((err = prepare_file(seg, num_bufs, why)) < 0)
+	if ((err = prepare_file(seg, num_bufs, &made, why)) < 0)
 		goto unlock;
 	if ((err = read_header(seg, &g, why)) < 0 || (err = reserve_tables(seg, &g, why)) < 0 ||
 	    (err = map_file(seg, &g, why)) < 0)
 		goto unlock;
-	if ((err = finish_for_the_dead(seg, now_ms() + LOCK_WAIT_MS, why)) < 0 || (err = nmx__recover_dead(seg, why)) < 0)
+	if ((err = finish_for_the_dead(seg, LOCK_WAIT_MS, why)) < 0 || (err = nmx__recover_dead(seg, why)) < 0)
 		goto unlock;
 	err = nmx__member_join(seg, why);
 	atomic_store(&seg->header->lock_owner, 0);
 unlock:
+	if (err < 0 && made)
+		unlinkat(seg->dir.fd, seg->name, 0); /* who waits for the lock will see that it is gone */
 	nmx__lock_release(seg->fd, NMX__LOCK_SEGMENT);
 	return err;
 }

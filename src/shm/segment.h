@@ -67,8 +67,8 @@ void nmx__seg_unlook(struct nmx__segment *seg);
 /* Waits at most three seconds, then NMX_ERR_BUSY with the name of the holder.  What a member that died inside was
  * doing has been finished when this returns 0. */
 NMX_MUST_CHECK int nmx__seg_lock(struct nmx__segment *seg, struct nmx_report *why);
-/* For a sync or a wait, which have better to do: gives up after some 20 ms. */
-NMX_MUST_CHECK int nmx__seg_lock_soon(struct nmx__segment *seg);
+/* Without waiting: for syncs and waits.  False: somebody else is inside, or lies about it. */
+NMX_MUST_CHECK bool nmx__seg_trylock(struct nmx__segment *seg);
 void nmx__seg_unlock(struct nmx__segment *seg);
 
 /* False when the name no longer leads to this segment: somebody removed the file under its members, and whoever
@@ -134,13 +134,18 @@ NMX_MUST_CHECK int nmx__bufs_claim(struct nmx__segment *seg, uint32_t n, uint32_
                                    struct nmx_report *why);
 /* Marks every buffer of the set (a bitmap of num_bufs bits) free. */
 void nmx__bufs_free_set(struct nmx__segment *seg, const uint64_t *set);
-/* An empty set; NULL: no memory. */
+/* An empty set; NULL when there is no memory, which as a set means: what is added is marked free at once.  So nothing
+ * that gives buffers back can fail. */
 uint64_t *nmx__bufs_set(const struct nmx__segment *seg);
 /* Adds an index that may be anything. */
 static inline void nmx__bufs_set_add(const struct nmx__segment *seg, uint64_t *set, uint32_t index)
 {
-	if (nmx__seg_has_buf(seg, index))
+	if (!nmx__seg_has_buf(seg, index))
+		return;
+	if (set)
 		set[index / 64] |= 1ull << index % 64;
+	else
+		atomic_fetch_and(&seg->used[index / 64], ~(1ull << index % 64));
 }
 
 /* ---- records (record.c); under the segment lock */

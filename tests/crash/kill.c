@@ -5,14 +5,17 @@
  * successors' cleaning included.  Then: nobody crashes or hangs, what was handed over arrives once and in order, what
  * died with a receiver is counted, buffers add up, and nothing of the dead stays in the directory.
  */
+#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "actors.h"
+#include "shm/segment.h"
 
 enum { PATIENCE_MS = 15000, MAX_STEPS = 3000, MAX_CALLS = 90 };
 
@@ -23,7 +26,7 @@ struct scene {
 	pid_t pid[2]; /* 0: none */
 };
 
-static uint32_t kills, kills_in_turn, kills_in_open, kills_in_close, too_late;
+static uint32_t kills, kills_in_turn, kills_in_open, kills_in_close, kills_in_crowd, too_late;
 static uint64_t sent, received, lost;
 static const char *const role_names[] = { "sender", "receiver" };
 
@@ -219,13 +222,66 @@ static void kill_someone(struct scene *scene)
 
 /* ---- a round */
 
-/* The segment, a file for each member; bells only of the pipe that there is. */
+/* The segment, a file for each member; bells only of pipes that there are. */
 static void check_files(uint32_t members, const char *when)
 {
-	uint32_t own = count_files(attack.dir, "default.m"), bells = count_files(attack.dir, "default.b0."),
-	         all = count_files(attack.dir, "");
+	DIR *list = opendir(attack.dir);
+	struct nmx__segment *seg;
+	struct dirent *entry;
+	uint32_t own = 0, record;
 
-	must(own == members && all == 1 + own + bells, "%s: files of the dead are left", when);
+	must(list && nmx__seg_look(&seg, attack.dir, "default", NULL) == 0, "%s: no segment", when);
+	while ((entry = readdir(list))) {
+		const char *name = entry->d_name;
+		bool is_own = strncmp(name, "default.m", 9) == 0;
+		bool is_bell = sscanf(name, "default.b%u.", &record) == 1 && record < NMX__MAX_RECORDS &&
+		               atomic_load(&seg->records[record].live);
+
+		own += is_own;
+		must(*name == '.' || strcmp(name, "default") == 0 || is_own || is_bell, "%s: %s is left", when, name);
+	}
+	nmx__seg_unlook(seg);
+	closedir(list);
+	must(own == members, "%s: %u files of members, not %u", when, own, members);
+}
+
+/* ---- a crowd: several come and go at once, some of them die of it */
+
+enum { CROWD = 4 };
+
+static void come_and_go(void *seed)
+{
+	struct rng rng = rng_of(*(uint64_t *)seed, (uint64_t)getpid());
+	struct nmx_report why;
+	struct nmx_port *port;
+
+	for (int i = 0; i < 4; i++) {
+		struct nmx_options o = { .tx_slots = 4, .rx_slots = 4 };
+		char name[16];
+		int err;
+
+		snprintf(name, sizeof(name), "c%u%c1", rng_below(&rng, 3), "{}"[rng_below(&rng, 2)]);
+		err = open_port(&port, name, &o, &why);
+		must(err == 0 || err == NMX_ERR_BUSY, "one of a crowd: %s", why.text);
+		if (err == 0)
+			nmx_close(port);
+	}
+}
+
+static void pass_a_crowd(struct scene *scene)
+{
+	uint64_t seed = rng_next(&scene->rng);
+	pid_t pid[CROWD];
+
+	for (int i = 0; i < CROWD; i++)
+		pid[i] = spawn(come_and_go, &seed);
+	for (int i = 0; i < CROWD; i++)
+		if (rng_below(&scene->rng, 2)) {
+			nap_us(rng_scaled(&scene->rng, 1500));
+			kill_now(pid[i]);
+			kills_in_crowd++;
+		} else
+			reap_ok(pid[i], PATIENCE_MS, "one of a crowd");
 }
 
 static void run_for_a_while(struct scene *scene)
@@ -287,6 +343,8 @@ static void run_round(struct scene *scene)
 	wait_for(scene, RECEIVER, RUNNING);
 	for (uint32_t n = 1 + rng_below(&scene->rng, 3); n; n--) {
 		run_for_a_while(scene);
+		if (rng_below(&scene->rng, 3) == 0)
+			pass_a_crowd(scene);
 		kill_someone(scene);
 		check_files(2, "after a successor has opened");
 	}
@@ -315,8 +373,8 @@ int main(int argc, char **argv)
 		set_up(&scene, attack.round);
 		run_round(&scene);
 	}
-	return attack_end("%u rounds, %u kills (%u in a turn, %u in open, %u in close, %u came too late), %llu packets sent, %llu received, "
+	return attack_end("%u rounds, %u kills (%u in a turn, %u in open, %u in close, %u came too late; and %u of a crowd), %llu packets sent, %llu received, "
 	                  "%llu counted as lost with their receiver",
-	                  attack.count, kills, kills_in_turn, kills_in_open, kills_in_close, too_late, (unsigned long long)sent,
+	                  attack.count, kills, kills_in_turn, kills_in_open, kills_in_close, too_late, kills_in_crowd, (unsigned long long)sent,
 	                  (unsigned long long)received, (unsigned long long)lost);
 }

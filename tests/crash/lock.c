@@ -160,6 +160,55 @@ static void stopped_member_disturbs_nobody(void)
 	must(count_files(attack.dir, "") == 0, "files are left");
 }
 
+/* ---- data beside a stopped holder */
+
+static const struct nmx_options small = { .tx_slots = 8, .rx_slots = 8 };
+
+static void be_peer(void *unused)
+{
+	struct nmx_report why;
+	struct nmx_port *port;
+
+	(void)unused;
+	must(open_port(&port, "data}1", &small, &why) == 0, "peer: %s", why.text);
+	atomic_store(progress, MEMBER);
+	for (;;)
+		nap_us(100000);
+}
+
+/* A peer dies while its recovery has to wait for the lock: no sync waits with it, and the news comes in the end. */
+static void sync_does_not_wait_for_the_lock(void)
+{
+	struct nmx_report why;
+	struct nmx_port *port;
+	struct nmx_rx *rx;
+	int64_t longest = 0, until;
+	pid_t peer, holder;
+	int n = 0;
+
+	must(open_port(&port, "data{1", &small, &why) == 0 && nmx_rx_ring(port, 0, &rx) == 0, "%s", why.text);
+	atomic_store(progress, NOTHING);
+	peer = spawn(be_peer, NULL);
+	await(MEMBER);
+	must(nmx_rx_sync(rx) == 0, "sync");
+	holder = start_holder();
+	kill_now(peer);
+	for (until = now_ms() + 600; now_ms() < until;) {
+		int64_t began = now_ms();
+
+		must(nmx_rx_sync(rx) == 0 && nmx_rx_wait(rx, 20) >= 0, "a sync or a wait beside a stopped holder");
+		longest = now_ms() - began > longest ? now_ms() - began : longest;
+	}
+	must(longest < 500, "a sync and a wait of 20 ms took %lld ms beside a stopped holder of the lock", (long long)longest);
+	kill_now(holder);
+	for (until = now_ms() + 2500; n == 0 && now_ms() < until; nap_us(1000))
+		n = nmx_rx_sync(rx);
+	must(n == NMX_ERR_PEER_GONE, "the peer's death is not told: %d", n);
+	nmx_rx_close(rx);
+	nmx_close(port);
+	must(count_files(attack.dir, "") == 0, "files are left");
+}
+
 int main(int argc, char **argv)
 {
 	attack_begin("lock", argc, argv, 1, 0);
@@ -170,6 +219,7 @@ int main(int argc, char **argv)
 		killed_holder_is_recovered();
 		waiting_ends_with_the_holder();
 		stopped_member_disturbs_nobody();
+		sync_does_not_wait_for_the_lock();
 	}
 	return attack_end("%u rounds: a stopped holder is named, a killed one recovered, a stopped member disturbs nobody", attack.count);
 }

@@ -118,10 +118,19 @@ bool  buffered_sleep;        /* the receiver's: the word made odd */
 	:: atomic { true -> goto killed } \
 	fi
 
+/* A sleeper in a foreign loop may come here with the word still odd: it gets a new number all the same, or a waker that
+ * saw the old sleep, and rang for it, would wipe the new one. */
 inline set_asleep()
 {
+#ifdef SABOTAGE_SAME_NUMBER_AGAIN
+	if
+	:: !asleep -> asleep = true; word_changed()
+	:: else
+	fi
+#else
 	asleep = true;
 	word_changed()
+#endif
 }
 
 /* s to s + 1, by whoever still sees the s that it saw. */
@@ -318,7 +327,7 @@ active proctype receiver()
 			flush_sleep();
 			if
 			:: asleep -> asleep = false; word_changed()
-			:: else
+			:: true /* a foreign loop: its descriptor was ready, and nothing is taken back */
 			fi
 		}
 	od

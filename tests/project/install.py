@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 
-PRIVATE = {'nmx__trap', 'nmx__check_thread', 'nmx__forward_copy'}  # what inlines and checked builds call
+PRIVATE = {'nmx__at', 'nmx__trap', 'nmx__check_thread', 'nmx__forward_copy'}  # what inlines and checked builds call
 MOST_KIB = 200
 WARNINGS = ['-Wall', '-Wextra', '-Wpedantic', '-Werror']
 

@@ -49,7 +49,10 @@ static uint64_t send_some(struct nmx_tx *tx, uint64_t id, uint32_t want)
 
 static uint64_t receive_some(struct nmx_rx *rx, uint64_t id, uint32_t most)
 {
-	require(nmx_rx_sync(rx) >= 0);
+	int n = nmx_rx_sync(rx);
+
+	if (n < 0)
+		support_fail(__FILE__, __LINE__, "after %llu packets: %s", (unsigned long long)id, nmx_error_name(n));
 	nmx_rx_for_each (rx, frame) {
 		if (most-- == 0)
 			break;
