@@ -67,7 +67,7 @@ static int loop_poll_fds(struct nmx__ring *ring, struct pollfd fds[NMX__WAIT_FDS
 	return 1;
 }
 
-static void loop_release(struct nmx__ring *ring) { (void)ring; }
+static void loop_release(struct nmx__ring *ring) { nmx__queue_released(&loop_ring(ring)->end); }
 
 static void loop_close(struct nmx_port *port)
 {

@@ -37,9 +37,12 @@ static void after_fork_in_child(void)
 	for (size_t i = 0; i < num_mappings; i++) {
 		const struct mapping *m = &mappings[i];
 
-		/* If there is no memory for it, nothing is mapped there (MADV_DONTFORK): a use stops the child. */
-		(void)!mmap(m->start, m->bytes, m->guard ? PROT_NONE : PROT_READ | PROT_WRITE,
-		            MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+		/* In one step, over what was inherited: a hole could be filled by somebody else's handler before ours. */
+		void *start = mmap(m->start, m->bytes, m->guard ? PROT_NONE : PROT_READ | PROT_WRITE,
+		                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+
+		if (start == MAP_FAILED)
+			munmap(m->start, m->bytes); /* no memory for it: a use stops the child */
 	}
 	num_mappings = 0;
 	pthread_mutex_unlock(&lock);
@@ -131,8 +134,6 @@ int nmx__map_track(void *start, size_t bytes, bool guard)
 	if (ok)
 		mappings[num_mappings++] = (struct mapping){ start, bytes, guard };
 	pthread_mutex_unlock(&lock);
-	if (ok)
-		madvise(start, bytes, MADV_DONTFORK);
 	return ok ? 0 : -1;
 }
 
