@@ -318,7 +318,6 @@ static int map_file(struct nmx__segment *seg, const struct geometry *g, struct n
 	seg->num_bufs = g->num_bufs;
 	seg->buf_stride = g->buf_stride;
 	seg->region = nmx__next_region();
-	nmx__poison(seg->bufs, g->bytes - g->bufs);
 	return 0;
 }
 
@@ -428,6 +427,7 @@ static int attach(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_report
 		goto unlock;
 	if ((err = finish_for_the_dead(seg, LOCK_WAIT_MS, why)) < 0 || (err = nmx__recover_dead(seg, why)) < 0)
 		goto unlock;
+	nmx__poison(seg->bufs, g.bytes - g.bufs); /* nobody's, until a ring has them */
 	err = nmx__member_join(seg, why);
 	atomic_store(&seg->header->lock_owner, 0);
 unlock:
@@ -524,7 +524,6 @@ int nmx__seg_look(struct nmx__segment **out, const char *directory, const char *
 		free_segment(seg);
 		return err;
 	}
-	nmx__unpoison(seg->bufs, (size_t)seg->num_bufs * seg->buf_stride);
 	*out = seg;
 	return 0;
 }

@@ -12,7 +12,7 @@ enum { LEN = 60 };
 static void need_sanitizer(void)
 {
 	if (!__asan_address_is_poisoned) {
-		print_message("    needs AddressSanitizer: meson setup -Db_sanitize=address,undefined\n");
+		print_message("skipped: needs AddressSanitizer: meson setup -Db_sanitize=address,undefined\n");
 		skip();
 	}
 }

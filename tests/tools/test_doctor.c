@@ -141,8 +141,9 @@ static void the_living_are_shown_and_left_alone(void)
 {
 	struct child gen;
 
-	NMX_START(&first, "sink", "x}1", "--dir", run_dir, "-q", "--verify", "-n", "20k");
-	NMX_START(&gen, "gen", "x{1", "--dir", run_dir, "-q", "--verify", "-n", "20k", "-r", "20k");
+	NMX_START(&first, "sink", "x}1", "--dir", run_dir, "-q", "--verify", "-n", "30k");
+	/* Three seconds, for what looks at them meanwhile may be slow in a build with a sanitizer. */
+	NMX_START(&gen, "gen", "x{1", "--dir", run_dir, "-q", "--verify", "-n", "30k", "-r", "10k");
 	sleep_ms(150);
 	doctor(0, "--");
 	child_says(&child, "2 processes, 0 dead, 1 pipe");
