@@ -221,8 +221,9 @@ static void put(struct link *l, uint64_t seed)
 		die("nmx", "no room");
 	write_payload(data, 64, seed);
 	nmx_batch_commit(&batch);
-	if (nmx_tx_sync(l->tx) < 0)
-		die("nmx", "the other end has gone");
+	int err = nmx_tx_sync(l->tx);
+	if (err < 0 && err != NMX_ERR_PEER_GONE) /* it may be over already */
+		die("nmx", nmx_strerror(err));
 }
 
 static void nmx_answer(const struct plan *plan, struct meeting *m, bool sleeping)
