@@ -41,7 +41,7 @@ static struct {
 struct pcap_ring {
 	struct nmx__ring ring;
 	struct nmx__own_ring *own;
-	uint32_t hwcur, tail;
+	uint32_t hwcur, tail, num_bufs;
 	pcap_t *pcap;
 	pcap_dumper_t *dumper;
 	const uint8_t *next; /* a packet that was read and did not fit yet */
@@ -158,6 +158,15 @@ static int fill(struct pcap_ring *r, struct netmap_ring *ring)
 	return (int)nmx__distance(ring->cur, r->tail, n);
 }
 
+/* A program that writes the ring itself may have put anything there. */
+static bool slots_valid(const struct pcap_ring *r, const struct netmap_ring *ring, uint32_t from, uint32_t to)
+{
+	for (; from != to; from = nmx__next(from, r->own->num_slots))
+		if (ring->slot[from].buf_idx - NMX__FIRST_BUF >= r->num_bufs - NMX__FIRST_BUF)
+			return false;
+	return true;
+}
+
 /* ---- writing */
 
 static int write_packet(struct pcap_ring *r, const uint8_t *data, uint32_t len)
@@ -210,7 +219,8 @@ static int pcap_port_sync(struct nmx__ring *base)
 	int waiting;
 
 	if (ring->head >= n || ring->cur >= n || nmx__distance(r->hwcur, ring->cur, n) > owned ||
-	    nmx__distance(r->hwcur, ring->head, n) > nmx__distance(r->hwcur, ring->cur, n)) {
+	    nmx__distance(r->hwcur, ring->head, n) > nmx__distance(r->hwcur, ring->cur, n) ||
+	    !slots_valid(r, ring, r->hwcur, ring->head)) {
 		ring->head = ring->cur = r->hwcur;
 		ring->tail = r->tail;
 		NMX__COUNT(r->own, resets, 1);
@@ -335,6 +345,7 @@ static int make_ring(struct nmx_port *port, struct pcap_port *state, bool is_tx,
 	if (!r)
 		return nmx__fail(why, NMX_ERR_NO_MEMORY, ENOMEM, "cannot set up the ring of a capture");
 	r->own = state->own[0] = nmx__local_ring(&state->local, slots, is_tx);
+	r->num_bufs = state->local.num_bufs;
 	r->pcap = state->pcap;
 	r->dumper = state->dumper;
 	nmx__local_handle(port, &state->local, &r->ring, r->own);

@@ -266,6 +266,8 @@ int nmx_wait(struct nmx_wait_entry *entries, uint32_t n, int timeout_ms)
 	int ready;
 
 	for (uint32_t i = 0; i < n; i++) {
+		if (!entries[i].rx == !entries[i].tx)
+			return NMX_ERR_BAD_OPTION;
 		if (nmx__forked(ring_of(&entries[i], &slots)->port->fork_generation))
 			return NMX_ERR_FORKED;
 		entries[i].ready = false;

@@ -15,7 +15,7 @@ LAYERS = {
     'base': (['src/base'], r'base/', ()),
     'shm': (['src/shm'], r'(shm|base)/', ()),
     'core': (['src/core'], r'(core|base)/', ()),
-    'backend': (['src/backend'], r'(backend/local\.h$|core/port\.h$|shm/|base/)', ('pcap/pcap.h',)),
+    'backend': (['src/backend'], r'(backend/(local|pipe)\.h$|core/port\.h$|shm/|base/)', ('pcap/pcap.h',)),
     'public headers': (['include/nmx'], None, ()),
     'tools': (['tools'], 'own', ('pcap/pcap.h', 'pcap.h')),
     'examples': (['examples'], 'own', ()),
