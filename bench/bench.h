@@ -34,6 +34,17 @@ struct contest {
 extern const struct contest bare_stream, nmx_stream, bare_spin, nmx_spin, bare_sleep, nmx_sleep;
 
 uint64_t now_ns(void);
+
+/* What is measured of a run: after a tenth of its time to warm up. */
+struct window {
+	uint64_t start, end;
+	uint64_t began_at; /* 0: still warming up */
+	uint64_t before;   /* what had been counted by then */
+};
+struct window window_open(const struct plan *plan);
+/* True when it is over: what was counted and the time that it took are then in m, and the other side is told. */
+bool window_over(struct window *w, uint64_t count, struct meeting *m);
+
 void meet(struct meeting *m); /* waits until both are there */
 _Noreturn void die(const char *what, const char *why);
 

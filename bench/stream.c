@@ -81,15 +81,14 @@ static void bare_send(const struct plan *plan, struct meeting *m)
 static void bare_receive(const struct plan *plan, struct meeting *m)
 {
 	uint32_t mine[MAX_BATCH], tail = 0, head = 0, mask = plan->slots - 1;
-	uint64_t count = 0, sum = 0, start, end, began_at = 0, now;
-	bool measuring = false;
+	uint64_t count = 0, sum = 0;
+	struct window window;
 
 	for (uint32_t i = 0; i < plan->batch; i++)
 		mine[i] = plan->slots + plan->batch + i;
 	meet(m);
-	start = now_ns() + (uint64_t)(plan->seconds * 1e8);
-	end = start + (uint64_t)(plan->seconds * 1e9);
-	for (uint32_t turn = 0;; turn++) {
+	window = window_open(plan);
+	for (uint32_t turn = 0; turn % 256 || !window_over(&window, count, m); turn++) {
 		tail = atomic_load_explicit(&bare->tail, memory_order_acquire);
 		uint32_t n = tail - head < plan->batch ? tail - head : plan->batch;
 
@@ -105,19 +104,7 @@ static void bare_receive(const struct plan *plan, struct meeting *m)
 		head += n;
 		atomic_store_explicit(&bare->head, head, memory_order_release);
 		count += n;
-		if (turn % 256)
-			continue;
-		now = now_ns();
-		if (!measuring && now >= start) {
-			measuring = true;
-			began_at = now;
-			count = 0;
-		} else if (measuring && now >= end)
-			break;
 	}
-	m->stop = 1;
-	m->count = count;
-	m->elapsed_ns = now - began_at;
 	m->checksum = sum;
 }
 
@@ -176,15 +163,14 @@ out:
 static void nmx_receive(const struct plan *plan, struct meeting *m)
 {
 	struct nmx_port *port = open_end(plan, "bench}1");
-	uint64_t count = 0, sum = 0, start, end, began_at = 0, now;
-	bool measuring = false;
+	uint64_t count = 0, sum = 0;
+	struct window window;
 	struct nmx_rx *rx;
 
 	check(nmx_rx_ring(port, 0, &rx));
 	meet(m);
-	start = now_ns() + (uint64_t)(plan->seconds * 1e8);
-	end = start + (uint64_t)(plan->seconds * 1e9);
-	for (uint32_t turn = 0;; turn++) {
+	window = window_open(plan);
+	for (uint32_t turn = 0; turn % 256 || !window_over(&window, count, m); turn++) {
 		int n = nmx_rx_sync(rx);
 
 		check(n);
@@ -195,19 +181,7 @@ static void nmx_receive(const struct plan *plan, struct meeting *m)
 			nmx_rx_for_each (rx, frame)
 				sum += frame.len;
 		count += n > 0 ? (uint32_t)n : 0;
-		if (turn % 256)
-			continue;
-		now = now_ns();
-		if (!measuring && now >= start) {
-			measuring = true;
-			began_at = now;
-			count = 0;
-		} else if (measuring && now >= end)
-			break;
 	}
-	m->stop = 1;
-	m->count = count;
-	m->elapsed_ns = now - began_at;
 	m->checksum = sum;
 	nmx_rx_close(rx);
 	nmx_close(port);

@@ -9,13 +9,6 @@
 
 #include "bench.h"
 
-static void record(struct meeting *m, uint64_t turns, uint64_t elapsed)
-{
-	m->stop = 1;
-	m->count = turns;
-	m->elapsed_ns = elapsed;
-}
-
 /* ---- the bare queue, both ways */
 
 enum { STRIDE = 2048, MAX_SLOTS = 4096 };
@@ -99,26 +92,20 @@ static void lanes_answer(const struct plan *plan, struct meeting *m)
 
 static void lanes_ask(const struct plan *plan, struct meeting *m)
 {
-	uint64_t start, end, now, began = 0, i = 0, from = 0, sum = 0, all = 0;
+	uint64_t i = 0, sum = 0, all = 0;
 	struct side s = side_of(plan, 0);
+	struct window window;
 
 	meet(m);
-	start = now_ns() + (uint64_t)(plan->seconds * 1e8);
-	end = start + (uint64_t)(plan->seconds * 1e9);
+	window = window_open(plan);
 	do {
 		i++;
 		lane_put(&s, i);
 		if (!lane_get(&s, m, &sum))
 			die("the bare queue", "no answer");
 		all += sum;
-		now = now_ns();
-		if (!began && now >= start) {
-			began = now;
-			from = i;
-		}
-	} while (now < end);
+	} while (!window_over(&window, i, m));
 	m->checksum = all;
-	record(m, i - from, now - began);
 }
 
 /* ---- two eventfds */
@@ -148,22 +135,16 @@ static void events_answer(const struct plan *plan, struct meeting *m)
 
 static void events_ask(const struct plan *plan, struct meeting *m)
 {
-	uint64_t one = 1, got, start, end, now, began = 0, i = 0, from = 0;
+	uint64_t one = 1, got, i = 0;
+	struct window window;
 
 	meet(m);
-	start = now_ns() + (uint64_t)(plan->seconds * 1e8);
-	end = start + (uint64_t)(plan->seconds * 1e9);
+	window = window_open(plan);
 	do {
 		i++;
 		if (write(events[0], &one, sizeof(one)) < 0 || read(events[1], &got, sizeof(got)) < 0)
 			die("eventfd", "cannot be used");
-		now = now_ns();
-		if (!began && now >= start) {
-			began = now;
-			from = i;
-		}
-	} while (now < end);
-	record(m, i - from, now - began);
+	} while (!window_over(&window, i, m));
 	if (write(events[0], &one, sizeof(one)) < 0) /* the other one sees the stop */
 		die("write", "eventfd");
 }
@@ -240,26 +221,20 @@ static void nmx_answer(const struct plan *plan, struct meeting *m, bool sleeping
 static void nmx_ask(const struct plan *plan, struct meeting *m, bool sleeping)
 {
 	struct link l = open_link(plan, "turn}1");
-	uint64_t start, end, now, began = 0, i = 0, from = 0, sum = 0;
+	uint64_t i = 0, sum = 0;
 	struct nmx_frame frame;
+	struct window window;
 
 	meet(m);
-	start = now_ns() + (uint64_t)(plan->seconds * 1e8);
-	end = start + (uint64_t)(plan->seconds * 1e9);
+	window = window_open(plan);
 	do {
 		i++;
 		put(&l, i);
 		if (!get(&l, &frame, sleeping, m))
 			die("nmx", "no answer");
 		sum += read_payload(frame.data, 64);
-		now = now_ns();
-		if (!began && now >= start) {
-			began = now;
-			from = i;
-		}
-	} while (now < end);
+	} while (!window_over(&window, i, m));
 	m->checksum = sum;
-	record(m, i - from, now - began);
 	close_link(&l);
 }
 
