@@ -276,7 +276,7 @@ static void explain(struct visit *visit)
 		json_text(visit->json, "text", why.text);
 		json_close_object(visit->json);
 	} else
-		printf("\n%s\n  %s %s\n", o->name, err ? "no, " : "yes,", why.text);
+		printf("%s: %s %s\n\n", o->name, err ? "no," : "yes,", why.text);
 }
 
 static int doctor_command(const void *given)
@@ -287,11 +287,11 @@ static int doctor_command(const void *given)
 
 	if (options->json)
 		json_begin(&json, stdout);
+	if (options->name)
+		explain(&visit); /* what was asked comes first */
 	show_machine(visit.json);
 	show_backends(options, visit.json);
 	show_segments(&visit);
-	if (options->name)
-		explain(&visit);
 	if (options->json) {
 		json_bool(&json, "ok", visit.ok);
 		json_end(&json);

@@ -110,6 +110,8 @@ void nmx__check_before_sync(struct nmx__ring *ring, const char *caller)
 	uint32_t n;
 	struct netmap_ring *r = shown(ring, &n);
 
+	if (!ring->checked_out)
+		nmx__trap(ring, r->cur, "the ring was closed", caller, 0);
 	if (!ring->shadow)
 		return;
 	check_foreign_slots(ring, r, n, caller);

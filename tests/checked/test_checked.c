@@ -28,6 +28,7 @@ static const struct {
 	{ "commit_after_cancel", "nmx_batch_commit: the batch is not open", "transmit" },
 	{ "trim_to_more", "nmx_batch_trim: longer than it was, or empty", "transmit" },
 	{ "trim_to_nothing", "nmx_batch_trim: longer than it was, or empty", "transmit" },
+	{ "sync_after_close", "nmx_rx_sync: the ring was closed", "receive" },
 	{ "rx_slot_outside", "nmx_rx_sync: a slot outside of the owned range was written", "receive" },
 	{ "tx_slot_outside", "nmx_tx_sync: a slot outside of the owned range was written", "transmit" },
 	{ "tx_slot_outside_before_the_first_sync", "nmx_tx_sync: a slot outside of the owned range was written", "transmit" },

@@ -221,6 +221,15 @@ static void trim_to_nothing(struct ends *e)
 
 /* ---- the ring itself */
 
+static void sync_after_close(struct ends *e)
+{
+	struct nmx_rx *closed = e->rx;
+
+	nmx_rx_close(e->rx);
+	e->rx = NULL;
+	HERE, (void)!nmx_rx_sync(closed);
+}
+
 static void rx_slot_outside(struct ends *e)
 {
 	(void)one_frame(e);
@@ -323,7 +332,7 @@ static const struct victim victims[] = {
 	CASE(forward_after_refill), CASE(forward_from_an_array_after_sync), CASE(take_twice), CASE(forward_twice),
 	CASE(next_when_nothing_waits), CASE(sync_in_another_thread), CASE(receive_in_another_thread), CASE(send_in_another_thread),
 	CASE(handed_over_is_fine), CASE(commit_twice), CASE(packet_after_commit), CASE(commit_after_cancel), CASE(trim_to_more),
-	CASE(trim_to_nothing), CASE(rx_slot_outside), CASE(tx_slot_outside), CASE(rx_head_outside), CASE(tx_cur_outside),
+	CASE(trim_to_nothing), CASE(sync_after_close), CASE(rx_slot_outside), CASE(tx_slot_outside), CASE(rx_head_outside), CASE(tx_cur_outside),
 	CASE(tx_head_beyond_cur), CASE(rx_tail_written), CASE(tx_tail_written), CASE(rx_buffer_claimed_twice),
 	CASE(tx_buffer_claimed_twice), CASE(tx_slot_outside_before_the_first_sync), CASE(put_twice), CASE(put_of_another_port),
 	{ NULL, NULL },
