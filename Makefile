@@ -7,6 +7,7 @@
 #   make bench      measures pipes against a bare loop (BENCH="--quick turn-spin": options and cases)
 #   make instructions  instructions per packet of the inlines, by gcc and clang
 #   make sanitize   the tests under AddressSanitizer with UndefinedBehaviorSanitizer, and under ThreadSanitizer
+#   make checked    the tests with a checked library
 #   make fuzz       the fuzzers of the parsers, FUZZ_SECONDS (15) each
 #   make lint       cppcheck, clang-tidy, clang-format
 #   make install    into PREFIX (/usr/local), below DESTDIR if that is given
@@ -62,6 +63,12 @@ fuzz:
 	@[ -f build-fuzz/build.ninja ] || CC=clang $(MESON) setup build-fuzz -Dfuzzers=true
 	@scripts/check build-fuzz -- -Dfuzz_seconds=$(FUZZ_SECONDS)
 
+# The library that stops at misuse must not stop at what the tests do rightly.
+checked:
+	@$(PACKAGES) build test
+	@[ -f build-checked/build.ninja ] || $(MESON) setup build-checked -Dchecked=true -Dtests=enabled -Dwerror=true
+	@scripts/check build-checked --setup sanitize
+
 bench:
 	@$(PACKAGES) build
 	@$(MAKE) --no-print-directory quiet
@@ -85,6 +92,6 @@ install: all
 	@[ -n "$(DESTDIR)" ] || [ "$$(id -u)" -ne 0 ] || ldconfig
 
 clean:
-	rm -rf $(BUILD) build-asan build-tsan build-fuzz
+	rm -rf $(BUILD) build-asan build-tsan build-checked build-fuzz
 
-.PHONY: all demo quiet check sanitize sanitize-address sanitize-thread fuzz bench instructions lint install clean
+.PHONY: all demo quiet check sanitize sanitize-address sanitize-thread checked fuzz bench instructions lint install clean

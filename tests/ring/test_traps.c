@@ -202,7 +202,7 @@ static void stale_flags_do_not_chain_packets(void **state)
 	struct nmx_frame frame;
 
 	for (uint64_t lap = 0; lap < 8; lap++) {
-		for (uint32_t i = 0; i < 4; i++)
+		for (uint32_t i = l.tx->ring->head; i != l.tx->ring->tail; i = nmx__next(i, 4))
 			l.tx->ring->slot[i].flags = 0xffff; /* more, indirect, report, ...: all of them */
 		support_send(l.tx, 2 * lap, 2, 60);
 		for (uint32_t i = 0; i < 2; i++) {
@@ -266,8 +266,13 @@ static void a_ring_is_checked_out_once_and_has_its_own_descriptor(void **state)
 /* Trap: sync threw errors away, and a ring reset could not be seen. */
 static void sync_tells_of_a_reset(void **state)
 {
-	struct link l = support_link(*state, 4, NULL);
+	struct link l;
 
+#ifdef NMX_CHECKED
+	print_message("skipped: a checked build stops there (tests/checked)\n");
+	skip();
+#endif
+	l = support_link(*state, 4, NULL);
 	l.tx->ring->head = l.tx->ring->cur = 4;
 	require_result(nmx_tx_sync(l.tx), NMX_ERR_RESET);
 	l.rx->ring->cur = 1; /* nothing is waiting */

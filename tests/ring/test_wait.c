@@ -31,18 +31,28 @@ struct later {
 	struct link *link;
 };
 
+static void hand_over(struct link *link)
+{
+	if (link->tx)
+		nmx_tx_unbind(link->tx);
+	if (link->rx)
+		nmx_rx_unbind(link->rx);
+}
+
 static void *in_a_moment(void *arg)
 {
 	struct later *later = arg;
 
 	nap_ms(30);
 	later->what(later->link);
+	hand_over(later->link);
 	return NULL;
 }
 
 static void start(struct later *later, void (*what)(struct link *link), struct link *link)
 {
 	*later = (struct later){ .what = what, .link = link };
+	hand_over(link);
 	require(pthread_create(&later->thread, NULL, in_a_moment, later) == 0);
 }
 

@@ -231,7 +231,7 @@ static void step_over(struct model *m) { move(&m->received, &m->waiting, 1); }
 static void apply_recv(struct world *w)
 {
 	struct model *m = &w->model;
-	struct nmx_frame frame;
+	struct nmx_frame frame = { 0 };
 
 	require_equal(nmx_rx_recv(w->link.rx, &frame), m->waiting.count > 0);
 	if (m->waiting.count == 0)
@@ -243,7 +243,7 @@ static void apply_recv(struct world *w)
 static void apply_peek_next(struct world *w)
 {
 	struct model *m = &w->model;
-	struct nmx_frame frame;
+	struct nmx_frame frame = { 0 };
 
 	for (int i = 0; i < 2; i++) {
 		require_equal(nmx_rx_peek(w->link.rx, &frame), m->waiting.count > 0);
