@@ -239,6 +239,10 @@ static void watch(pid_t pid[VICTIMS], pid_t attacker)
 
 int main(int argc, char **argv)
 {
+#ifdef NMX_CHECKED
+	puts("skipped: a checked library stops at a buffer that is in two places, and that is what the attacker does");
+	return 77;
+#endif
 	static struct victim victims[VICTIMS];
 	pid_t pid[VICTIMS], attacker;
 	uint64_t packets = 0, opens = 0, errors = 0;
