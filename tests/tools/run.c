@@ -222,3 +222,18 @@ int64_t json_number(const struct child *child, const char *key)
 		return -1;
 	return strtoll(at + strlen(word), NULL, 10);
 }
+
+void run_await_processes(unsigned processes)
+{
+	static struct child doctor;
+	char text[32];
+
+	snprintf(text, sizeof(text), "%u processes", processes);
+	for (int tries = 0; tries < 500; tries++) {
+		NMX_RUN(&doctor, "doctor", "--dir", run_dir);
+		if (strstr(doctor.out, text))
+			break;
+		sleep_ms(10);
+	}
+	EXPECT(strstr(doctor.out, text), "%s did not come: %s", text, doctor.out);
+}

@@ -40,6 +40,8 @@ extern const char *nmx_path, *run_dir;
 void run_begin(const char *path); /* skips the test when no directory can be made */
 void run_end(void);
 bool run_dir_is_empty(void);      /* of segments; counts a failure if not */
+/* Until so many processes have opened ports in run_dir: how long that takes depends on the build and the machine. */
+void run_await_processes(unsigned processes);
 void run_dir_clear(void);
 
 #define NMX(...)              ((const char *const[]){ nmx_path, __VA_ARGS__, NULL })

@@ -38,14 +38,14 @@ static void death_between_pings(void)
 {
 	NMX_START(&first, "pong", "x}1", "--dir", run_dir, "-q");
 	NMX_START(&child, "ping", "x{1", "--dir", run_dir, "-q", "-n", "1G");
-	sleep_ms(200);
+	run_await_processes(2);
 	kill(first.pid, SIGKILL);
 	child_wait(&first, 5000);
 	child_ends(&child, 1);
 	child_says(&child, "the other end has gone");
 	NMX_START(&first, "pong", "x}1", "--dir", run_dir, "-q");
 	NMX_START(&child, "ping", "x{1", "--dir", run_dir, "-q", "-n", "1G");
-	sleep_ms(200);
+	run_await_processes(2);
 	kill(child.pid, SIGKILL);
 	child_wait(&child, 5000);
 	child_ends(&first, 0);
@@ -144,7 +144,7 @@ static void the_living_are_shown_and_left_alone(void)
 	NMX_START(&first, "sink", "x}1", "--dir", run_dir, "-q", "--verify", "-n", "30k");
 	/* Three seconds, for what looks at them meanwhile may be slow in a build with a sanitizer. */
 	NMX_START(&gen, "gen", "x{1", "--dir", run_dir, "-q", "--verify", "-n", "30k", "-r", "10k");
-	sleep_ms(150);
+	run_await_processes(2);
 	doctor(0, "--");
 	child_says(&child, "2 processes, 0 dead, 1 pipe");
 	child_says(&child, "x{1");
@@ -167,7 +167,7 @@ static void the_dead_are_found_and_cleaned(void)
 
 	NMX_START(&first, "pong", "x}1", "--dir", run_dir, "-q");
 	NMX_START(&gen, "ping", "x{1", "--dir", run_dir, "-q", "-n", "1G");
-	sleep_ms(200);
+	run_await_processes(2);
 	kill(first.pid, SIGSTOP);
 	sleep_ms(20);
 	kill(gen.pid, SIGKILL);
@@ -191,7 +191,7 @@ static void one_dead_among_the_living(void)
 
 	NMX_START(&first, "pong", "y}1", "--dir", run_dir, "-q");
 	NMX_START(&gen, "gen", "x{1", "--dir", run_dir, "-q", "--timeout", "20");
-	sleep_ms(200);
+	run_await_processes(2);
 	kill(gen.pid, SIGKILL);
 	child_wait(&gen, 5000);
 	doctor(0, "--audit");

@@ -176,7 +176,8 @@ static void stopped(bool stop_gen, int signal_number)
 {
 	NMX_START(&sink, "sink", "x}1", "--dir", run_dir, "-q", "--json", "--verify");
 	NMX_START(&gen, "gen", "x{1", "--dir", run_dir, "-q", "--json", "--verify", "-r", "200k", "-b", "16");
-	sleep_ms(250);
+	run_await_processes(2);
+	sleep_ms(100); /* some packets */
 	kill(stop_gen ? gen.pid : sink.pid, signal_number);
 	child_ends(&sink, 0);
 	if (stop_gen) {
@@ -195,7 +196,7 @@ static void killed(bool kill_gen)
 {
 	NMX_START(&sink, "sink", "x}1", "--dir", run_dir, "-q", "--verify", "-n", "1G");
 	NMX_START(&gen, "gen", "x{1", "--dir", run_dir, "-q", "--verify");
-	sleep_ms(150);
+	run_await_processes(2);
 	kill(kill_gen ? gen.pid : sink.pid, SIGKILL);
 	child_wait(kill_gen ? &gen : &sink, 5000);
 	child_ends(kill_gen ? &sink : &gen, 1);
@@ -211,7 +212,7 @@ static void killed_and_said(void)
 {
 	NMX_START(&sink, "sink", "x}1", "--dir", run_dir, "-q", "--json");
 	NMX_START(&gen, "gen", "x{1", "--dir", run_dir, "-q", "-r", "10k");
-	sleep_ms(150);
+	run_await_processes(2);
 	kill(gen.pid, SIGKILL);
 	child_wait(&gen, 5000);
 	child_ends(&sink, 0);
