@@ -14,8 +14,9 @@ SYSTEM = re.compile(r'^([a-z0-9_]+\.h|(sys|net|netinet|netpacket|arpa|linux|asm)
 LAYERS = {
     'base': (['src/base'], r'base/', ()),
     'shm': (['src/shm'], r'(shm|base)/', ()),
+    'xsk': (['src/xsk'], r'(xsk|base)/', ()),
     'core': (['src/core'], r'(core|base)/', ()),
-    'backend': (['src/backend'], r'(backend/(local|pipe)\.h$|core/port\.h$|shm/|base/)', ('pcap/pcap.h',)),
+    'backend': (['src/backend'], r'(backend/(local|pipe|xdp)\.h$|core/port\.h$|shm/|xsk/|base/)', ('pcap/pcap.h',)),
     'public headers': (['include/nmx'], None, ()),
     'tools': (['tools'], 'own', ('pcap/pcap.h', 'pcap.h')),
     'examples': (['examples'], 'own', ()),

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* What a process may do to interfaces, said in a sentence; and who has taken what. */
+#ifndef NMX_XSK_RIGHTS_H
+#define NMX_XSK_RIGHTS_H
+
+#include <nmx/nmx.h>
+
+enum nmx__right {
+	NMX__RIGHT_RAW = 1 << 0,   /* CAP_NET_RAW: AF_XDP and packet sockets */
+	NMX__RIGHT_BPF = 1 << 1,   /* CAP_BPF: maps, programs */
+	NMX__RIGHT_ADMIN = 1 << 2, /* CAP_NET_ADMIN: programs on interfaces, interfaces */
+	NMX__RIGHT_SYS = 1 << 3,   /* CAP_SYS_ADMIN: what another process has made */
+};
+
+/* After an EPERM or EACCES: fills in why with `what` could not be done ("cannot attach to \"eth0\""), which of `needed`
+ * this process lacks, and the setcap line for its program.  Returns NMX_ERR_PERMISSION. */
+int nmx__rights_fail(struct nmx_report *why, unsigned needed, int sys_errno, const char *what);
+/* Those of `needed` that are lacking, by the effective set alone. */
+unsigned nmx__rights_lacking(unsigned needed);
+
+/* A name in this network namespace that only one process has at a time, and loses when it ends: "xdp 3 0", queue 0 of
+ * interface 3.  A descriptor, or -EADDRINUSE, or another -errno. */
+int nmx__claim(const char *name);
+/* Who has it: "pkt-gen (process 123)", or "" when nobody does or it cannot be told. */
+void nmx__claim_holder(const char *name, char *out, size_t size);
+
+#endif
