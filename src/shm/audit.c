@@ -92,7 +92,7 @@ static int collect_extent(const struct nmx__segment *seg, int fd, uint64_t where
 	if (err < 0)
 		return err;
 	if (extent)
-		nmx__extent_collect(seg, extent, bytes, set, counters);
+		nmx__extent_collect(seg, extent, bytes, set, set, counters);
 	free(extent);
 	return 0;
 }

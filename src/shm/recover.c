@@ -11,11 +11,11 @@
 #include "base/report.h"
 #include "shm/bell.h"
 
-/* An extent of full rings that have all buffers, generously: its tables are 28 bytes a slot, its rings 128 at most.  A
- * member that said more would have whoever recovers it read for hours. */
+/* An extent of full rings that have all buffers, generously: its tables are 28 bytes a slot, its rings 128 at most, each
+ * with a bitmap.  A member that said more would have whoever recovers it read for hours. */
 static size_t max_extent_bytes(const struct nmx__segment *seg)
 {
-	size_t ring = sizeof(struct nmx__own_ring) + sizeof(struct netmap_ring) + 512;
+	size_t ring = sizeof(struct nmx__own_ring) + sizeof(struct netmap_ring) + 512 + seg->num_bufs / 8;
 
 	return 2 * NMX__PAGE + 2 * NMX__MAX_RINGS * ring + (size_t)seg->num_bufs * 32;
 }
@@ -52,6 +52,12 @@ static uint32_t count_unread(const struct netmap_ring *ring, uint32_t n, uint64_
 	return ring->head < n && tail < n ? nmx__distance(ring->head, tail, n) : 0;
 }
 
+static void add_counters(const struct nmx__own_ring *own, uint64_t counters[NMX__NUM_COUNTERS])
+{
+	for (unsigned i = 0; i < NMX__NUM_COUNTERS; i++)
+		counters[i] += atomic_load_explicit(&own->counters.at[i], memory_order_relaxed);
+}
+
 static void collect_ring(const struct nmx__segment *seg, const struct nmx__own_extent *extent, const uint8_t *start, size_t size,
                          uint64_t *set, uint64_t counters[NMX__NUM_COUNTERS])
 {
@@ -72,22 +78,41 @@ static void collect_ring(const struct nmx__segment *seg, const struct nmx__own_e
 		nmx__bufs_set_add(seg, set, in_txn ? (uint32_t)pending[i] : ring->slot[i].buf_idx);
 	}
 	nmx__bufs_set_add(seg, set, own->transit);
-	for (unsigned i = 0; i < NMX__NUM_COUNTERS; i++)
-		counters[i] += atomic_load_explicit(&own->counters.at[i], memory_order_relaxed);
+	add_counters(own, counters);
 	if (!own->is_tx)
 		counters[offsetof(struct nmx_stats, drop_unread) / sizeof(uint64_t)] += count_unread(ring, n, committed ? txn : 0);
+}
+
+/* No queue of ours to ask: what is marked is the kernel's, also where the file mentions it elsewhere. */
+static void collect_device_ring(const struct nmx__segment *seg, const uint8_t *start, size_t size, uint64_t *set,
+                                uint64_t *in_kernel, uint64_t counters[NMX__NUM_COUNTERS])
+{
+	const struct nmx__own_ring *own = inside(start, size, 0, sizeof(*own));
+	if (!own || own->num_slots < NMX__MIN_SLOTS || own->num_slots > NMX__MAX_SLOTS)
+		return;
+	const uint64_t *held = inside(start, size, own->held_ofs, own->held_words * sizeof(uint64_t));
+	const struct netmap_ring *ring =
+	    inside(start, size, own->ring_ofs, sizeof(*ring) + own->num_slots * sizeof(struct netmap_slot));
+
+	for (uint32_t i = 0; held && i < own->held_words; i++)
+		for (uint64_t bits = held[i]; bits && i < (seg->num_bufs + 63) / 64; bits &= bits - 1)
+			nmx__bufs_set_add(seg, in_kernel, i * 64 + (uint32_t)__builtin_ctzll(bits));
+	for (uint32_t i = 0; ring && i < own->num_slots; i++)
+		nmx__bufs_set_add(seg, set, ring->slot[i].buf_idx);
+	nmx__bufs_set_add(seg, set, own->transit);
+	add_counters(own, counters);
 }
 
 /* Staged buffers belong to the record's queues once it is live. */
 static bool is_void(const struct nmx__segment *seg, const struct nmx__own_extent *extent)
 {
-	if (extent->kind == NMX__EXTENT_PORT)
+	if (extent->kind == NMX__EXTENT_PORT || extent->kind == NMX__EXTENT_DEVICE)
 		return false;
 	return extent->kind != NMX__EXTENT_STAGING || extent->record >= NMX__MAX_RECORDS ||
 	       (extent->record_gen && atomic_load(&seg->records[extent->record].live) == extent->record_gen);
 }
 
-void nmx__extent_collect(const struct nmx__segment *seg, const uint8_t *file, size_t bytes, uint64_t *set,
+void nmx__extent_collect(const struct nmx__segment *seg, const uint8_t *file, size_t bytes, uint64_t *set, uint64_t *in_kernel,
                          uint64_t counters[NMX__NUM_COUNTERS])
 {
 	const struct nmx__own_extent *extent = inside(file, bytes, 0, sizeof(*extent));
@@ -98,9 +123,26 @@ void nmx__extent_collect(const struct nmx__segment *seg, const uint8_t *file, si
 	held = inside(file, bytes, extent->held_ofs, (uint64_t)extent->num_held * sizeof(uint32_t));
 	for (uint32_t i = 0; held && i < extent->num_held; i++)
 		nmx__bufs_set_add(seg, set, held[i]);
-	for (uint32_t i = 0; extent->kind == NMX__EXTENT_PORT && i < extent->num_rings && i < 2 * NMX__MAX_RINGS; i++)
-		if (extent->ring_ofs[i] % 128 == 0 && extent->ring_ofs[i] < bytes)
-			collect_ring(seg, extent, file + extent->ring_ofs[i], bytes - extent->ring_ofs[i], set, counters);
+	for (uint32_t i = 0; extent->kind != NMX__EXTENT_STAGING && i < extent->num_rings && i < 2 * NMX__MAX_RINGS; i++) {
+		uint32_t at = extent->ring_ofs[i];
+
+		if (at % 128 != 0 || at >= bytes)
+			continue;
+		if (extent->kind == NMX__EXTENT_DEVICE)
+			collect_device_ring(seg, file + at, bytes - at, set, in_kernel, counters);
+		else
+			collect_ring(seg, extent, file + at, bytes - at, set, counters);
+	}
+}
+
+void nmx__extent_credit(struct nmx__segment *seg, uint32_t id, const struct nmx__own_extent *extent,
+                        const uint64_t counters[NMX__NUM_COUNTERS])
+{
+	struct nmx__record *record = &seg->records[extent->record % NMX__MAX_RECORDS];
+
+	if (extent->kind == NMX__EXTENT_PORT && extent->record < NMX__MAX_RECORDS && extent->end < 2 &&
+	    atomic_load(&record->end[extent->end]) == nmx__end_make(id, extent->attach_gen))
+		nmx__totals_add(&record->totals[extent->end], extent->attach_gen, counters);
 }
 
 /* ---- the dead one's file */
@@ -137,13 +179,8 @@ static int recover_extent(struct nmx__segment *seg, int fd, uint32_t id, uint64_
 	if (file) {
 		const struct nmx__own_extent *extent = (const struct nmx__own_extent *)file;
 
-		nmx__extent_collect(seg, file, bytes, set, counters);
-		if (extent->kind == NMX__EXTENT_PORT && extent->record < NMX__MAX_RECORDS && extent->end < 2) {
-			struct nmx__record *record = &seg->records[extent->record];
-
-			if (atomic_load(&record->end[extent->end]) == nmx__end_make(id, extent->attach_gen))
-				nmx__totals_add(&record->totals[extent->end], extent->attach_gen, counters);
-		}
+		nmx__extent_collect(seg, file, bytes, set, set, counters);
+		nmx__extent_credit(seg, id, extent, counters);
 	}
 	free(file);
 	return err;
@@ -245,5 +282,20 @@ int nmx__recover_dead(struct nmx__segment *seg, struct nmx_report *why)
 			err = nmx__recover_member(seg, id, why);
 	if (err == 0 && nmx__record_sweep(seg) < 0)
 		err = nmx__fail(why, NMX_ERR_NO_MEMORY, ENOMEM, "cannot remove the pipes that nobody has");
+	return err;
+}
+
+int nmx__seg_lock_to_claim(struct nmx__segment *seg, struct nmx_report *why)
+{
+	int err = nmx__seg_lock(seg, why);
+
+	if (err < 0)
+		return err;
+	err = nmx__seg_is_linked(seg) ? nmx__recover_dead(seg, why)
+	                              : nmx__fail(why, NMX_ERR_GONE, 0,
+	                                          "somebody removed \"%s/%s\" while this process uses it: close all its ports first",
+	                                          seg->dir.path, seg->name);
+	if (err < 0)
+		nmx__seg_unlock(seg);
 	return err;
 }

@@ -26,7 +26,7 @@
 /* Where everything is follows from two numbers, so that nothing else has to be read from the file. */
 struct geometry {
 	uint32_t num_bufs, buf_stride, control_pages;
-	size_t members, records, used, control, bufs, bytes;
+	size_t members, records, used, control, area, bytes;
 };
 
 static struct geometry geometry_of(uint32_t num_bufs, uint32_t buf_stride)
@@ -39,8 +39,9 @@ static struct geometry geometry_of(uint32_t num_bufs, uint32_t buf_stride)
 	g.records = g.members + nmx__round_up(NMX__MAX_MEMBERS * sizeof(struct nmx__seg_member), NMX__PAGE);
 	g.used = g.records + nmx__round_up(NMX__MAX_RECORDS * sizeof(struct nmx__record), NMX__PAGE);
 	g.control = g.used + nmx__round_up(((uint64_t)num_bufs + 63) / 64 * 8, NMX__PAGE);
-	g.bufs = g.control + (size_t)g.control_pages * NMX__PAGE;
-	g.bytes = g.bufs + ((size_t)num_bufs * buf_stride + NMX__PAGE - 1) / NMX__PAGE * NMX__PAGE;
+	g.area = g.control + (size_t)g.control_pages * NMX__PAGE;
+	/* One page more than the buffers: they begin 256 bytes into the first. */
+	g.bytes = g.area + ((size_t)num_bufs * buf_stride + NMX__PAGE - 1) / NMX__PAGE * NMX__PAGE + NMX__PAGE;
 	return g;
 }
 
@@ -314,7 +315,8 @@ static int map_file(struct nmx__segment *seg, const struct geometry *g, struct n
 	seg->used = (_Atomic uint64_t *)(seg->map + g->used);
 	seg->control = seg->map + g->control;
 	seg->control_pages = g->control_pages;
-	seg->bufs = seg->map + g->bufs;
+	seg->area = seg->map + g->area;
+	seg->bufs = seg->area + NMX__BUF_OFFSET;
 	seg->num_bufs = g->num_bufs;
 	seg->buf_stride = g->buf_stride;
 	seg->region = nmx__next_region();
@@ -427,7 +429,7 @@ static int attach(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_report
 		goto unlock;
 	if ((err = finish_for_the_dead(seg, LOCK_WAIT_MS, why)) < 0 || (err = nmx__recover_dead(seg, why)) < 0)
 		goto unlock;
-	nmx__poison(seg->bufs, g.bytes - g.bufs); /* nobody's, until a ring has them */
+	nmx__poison(seg->area, g.bytes - g.area); /* nobody's, until a ring has them */
 	err = nmx__member_join(seg, why);
 	atomic_store(&seg->header->lock_owner, 0);
 unlock:
