@@ -42,7 +42,7 @@ int nmx__bpf_load_drop(void);
 int nmx__bpf_link_tcx(int prog, int ifindex, bool egress);
 
 /* For kernels before tcx, where a filter outlives its maker: a program that does what `prog` does for as long as *array
- * is open, and nothing (TC_ACT_UNSPEC) after. */
+ * is open, and nothing (TC_ACT_UNSPEC) from soon after: the kernel empties the array in the background. */
 int nmx__bpf_load_guarded(int prog, int *array);
 
 /* After a load that failed otherwise than with -EPERM: what the verifier said to this thread's last such, in one line;
