@@ -53,8 +53,8 @@ static int xdp_check(const struct nmx_port *port, struct nmx_report *why)
 	    (err = check_range(port, o->rx_slots, NMX__MIN_SLOTS, NMX__MAX_SLOTS, "receive slots", why)) < 0 ||
 	    (err = check_range(port, o->tx_rings, 1, NMX__MAX_RINGS, "transmit rings", why)) < 0 ||
 	    (err = check_range(port, o->rx_rings, 1, NMX__MAX_RINGS, "receive rings", why)) < 0 ||
-	    (err = check_range(port, name->host_tx_rings, 1, NMX__DIVERT_SOCKETS / 2, "host transmit rings", why)) < 0 ||
-	    (err = check_range(port, name->host_rx_rings, 1, NMX__DIVERT_SOCKETS / 2, "host receive rings", why)) < 0)
+	    (err = check_range(port, name->host_tx_rings, 1, NMX__NETNS_SOCKETS / 2, "host transmit rings", why)) < 0 ||
+	    (err = check_range(port, name->host_rx_rings, 1, NMX__NETNS_SOCKETS / 2, "host receive rings", why)) < 0)
 		return err;
 	return 0;
 }
@@ -436,18 +436,23 @@ static void add_leg(const struct xdp_leg *leg, struct nmx__xsk_stats *sum)
 }
 
 /* What the interface itself has counted, whoever was the cause. */
-static uint64_t device_drops(const struct rtnl_link_stats64 *s) { return s->rx_dropped + s->rx_missed_errors + s->rx_fifo_errors + s->rx_over_errors; }
+static uint64_t device_drops(const struct rtnl_link_stats64 *s)
+{
+	return s->rx_dropped + s->rx_missed_errors + s->rx_fifo_errors + s->rx_over_errors;
+}
 
 static void xdp_stats(struct nmx_port *port, struct nmx_stats *stats)
 {
 	struct xdp_port *x = port->state;
 	uint64_t sum[NMX__NUM_COUNTERS] = { 0 };
 	struct nmx__xsk_stats kernel = { 0 };
+	uint64_t of_sockets, seen = 0;
 	struct nmx__link now;
 
 	nmx__extent_counters(&x->extent, sum);
 	memcpy(stats, sum, sizeof(*stats));
 	add_leg(&x->nic, &kernel);
+	of_sockets = kernel.no_buffer + kernel.ring_full + kernel.too_long_or_other;
 	add_leg(&x->wire, &kernel);
 	add_leg(&x->host, &kernel);
 	stats->drop_no_buffer += kernel.no_buffer;
@@ -456,8 +461,10 @@ static void xdp_stats(struct nmx_port *port, struct nmx_stats *stats)
 	stats->drop_invalid += kernel.invalid_rx + kernel.invalid_tx;
 	pthread_mutex_lock(&port->lock);
 	if (x->rx_queues && nmx__nl_link(x->nl, NULL, x->interface.ifindex, &now) == 0)
-		stats->drop_device += device_drops(&now.stats) - device_drops(&x->interface.stats);
+		seen = device_drops(&now.stats) - device_drops(&x->interface.stats);
 	pthread_mutex_unlock(&port->lock);
+	/* A driver counts what a socket did not take, too. */
+	stats->drop_device += seen > of_sockets ? seen - of_sockets : 0;
 }
 
 const struct nmx__backend nmx__xdp_backend = {

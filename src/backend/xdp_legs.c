@@ -156,7 +156,7 @@ static int open_far_end(struct nmx_port *port, struct xdp_port *x, struct xdp_le
                         uint32_t tx, struct nmx_report *why)
 {
 	struct nmx__xsk_plan plan = plan_of(port, x, false);
-	int sockets[NMX__DIVERT_SOCKETS], err = make_queues(&leg->device, 0, rx, tx);
+	int sockets[NMX__NETNS_SOCKETS], err = make_queues(&leg->device, 0, rx, tx);
 	uint32_t queues = leg->device.num_queues;
 	bool frags = is_long(x);
 
