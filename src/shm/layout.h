@@ -40,6 +40,11 @@
 #define NMX__BUF_OFFSET   256u  /* of buffer 0 in the area; XDP_PACKET_HEADROOM: where AF_XDP puts a packet in its chunk */
 #define NMX__NUM_COUNTERS 32u
 
+/* How long the kernel may go on with the buffers of a process that has died, from its recovery on.  Its sockets are
+ * closed with it, but a little before or after its life lock, and a device may finish what it was told. */
+#define NMX__QUARANTINE_MS   2000u
+#define NMX__QUARANTINE_OVER UINT64_MAX
+
 struct nmx__seg_header {
 	_Atomic uint64_t magic;
 	uint32_t version;
@@ -51,11 +56,15 @@ struct nmx__seg_header {
 	_Atomic uint32_t last_gen;   /* of members, records and attachments */
 	_Atomic uint32_t num_records; /* that were ever in use: no need to look further */
 	_Atomic uint32_t device_bufs; /* buffers below it may be registered with devices: their space is never given back */
+	_Atomic uint32_t removing;    /* nobody is in it, and its files are being removed: whoever finds it so goes on */
 };
 
 struct nmx__seg_member {
 	_Atomic uint32_t gen; /* 0: free */
 	_Atomic int32_t pid;  /* a hint */
+	/* Of one that has died: 0: not recovered; when all was recovered but the buffers that the kernel holds (ms of
+	 * CLOCK_MONOTONIC); or NMX__QUARANTINE_OVER: those are being given back too. */
+	_Atomic uint64_t quarantine_ms;
 };
 
 /* Who has an end of a pipe: member id in the upper half, the generation of this attachment (each has its own) in

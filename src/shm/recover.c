@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/report.h"
@@ -168,8 +169,8 @@ int nmx__extent_read(const struct nmx__segment *seg, int fd, uint64_t where, uin
 	return 0;
 }
 
-/* Gives one extent's buffers to the set, and its counters to the totals of its end. */
-static int recover_extent(struct nmx__segment *seg, int fd, uint32_t id, uint64_t where, uint64_t *set)
+/* Gives one extent's buffers to the sets, and its counters to the totals of its end. */
+static int recover_extent(struct nmx__segment *seg, int fd, uint32_t id, uint64_t where, uint64_t *set, uint64_t *in_kernel)
 {
 	uint64_t counters[NMX__NUM_COUNTERS] = { 0 };
 	size_t bytes;
@@ -177,31 +178,48 @@ static int recover_extent(struct nmx__segment *seg, int fd, uint32_t id, uint64_
 	int err = nmx__extent_read(seg, fd, where, &file, &bytes);
 
 	if (file) {
-		const struct nmx__own_extent *extent = (const struct nmx__own_extent *)file;
-
-		nmx__extent_collect(seg, file, bytes, set, set, counters);
-		nmx__extent_credit(seg, id, extent, counters);
+		nmx__extent_collect(seg, file, bytes, set, in_kernel, counters);
+		nmx__extent_credit(seg, id, (const struct nmx__own_extent *)file, counters);
 	}
 	free(file);
 	return err;
 }
 
-static int recover_file(struct nmx__segment *seg, int fd, uint32_t id)
+/* What the kernel holds leaves the one set, and what is free leaves the other.  False: the kernel holds nothing. */
+static bool part(const struct nmx__segment *seg, uint64_t *set, uint64_t *in_kernel)
+{
+	bool some = false;
+
+	for (uint32_t word = 0; word < (seg->num_bufs + 63) / 64; word++) {
+		set[word] &= ~in_kernel[word];
+		in_kernel[word] &= atomic_load_explicit(&seg->used[word], memory_order_relaxed);
+		some |= in_kernel[word] != 0;
+	}
+	return some;
+}
+
+enum share { THE_REST, OF_THE_KERNEL };
+
+/* Frees one share of what the file names.  *quarantine: the kernel holds something of it. */
+static int recover_file(struct nmx__segment *seg, int fd, uint32_t id, enum share share, bool *quarantine)
 {
 	struct nmx__own_header *header = malloc(sizeof(*header));
-	uint64_t *set = nmx__bufs_set(seg);
-	int err = header ? 0 : NMX_ERR_NO_MEMORY;
+	uint64_t *set = nmx__bufs_set(seg), *in_kernel = nmx__bufs_set(seg);
+	int err = header && set && in_kernel ? 0 : NMX_ERR_NO_MEMORY;
 
 	if (err == 0 && read_all(fd, header, sizeof(*header), 0) && atomic_load(&header->magic) == NMX__OWN_MAGIC &&
 	    header->version == NMX__SHM_VERSION && header->segment_id == seg->id) {
 		for (uint32_t i = 0; i < NMX__MAX_EXTENTS && err == 0; i++)
 			if (atomic_load(&header->extent[i]))
-				err = recover_extent(seg, fd, id, atomic_load(&header->extent[i]), set);
-		if (err == 0)
-			nmx__bufs_free_set(seg, set);
+				err = recover_extent(seg, fd, id, atomic_load(&header->extent[i]), set, in_kernel);
+		if (err == 0) {
+			*quarantine = part(seg, set, in_kernel);
+			nmx__bufs_free_set(seg, share == THE_REST ? set : in_kernel);
+		}
 	}
 	free(header);
 	free(set);
+	free(in_kernel);
 	return err;
 }
 
@@ -222,26 +240,70 @@ static void release_ends(struct nmx__segment *seg, uint32_t id, uint32_t attach_
 		}
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* A time that cannot be is over: nobody can make it last for ever by writing one. */
+static bool quarantine_lasts(uint64_t since_ms)
+{
+	uint64_t now = now_ms();
+
+	return since_ms > now ? since_ms - now <= NMX__QUARANTINE_MS : now - since_ms < NMX__QUARANTINE_MS;
+}
+
+/* Frees what can be now.  1: a share has to wait. */
+static int recover_share(struct nmx__segment *seg, uint32_t id, int fd)
+{
+	_Atomic uint64_t *since_ms = &seg->members[id].quarantine_ms;
+	enum share share = atomic_load(since_ms) ? OF_THE_KERNEL : THE_REST;
+	bool quarantine = false;
+	int err = 0;
+
+	/* Before the first of them is free: a cleaner after us, should its clock differ, must not find that the quarantine
+	 * lasts, claim a buffer that we have freed, and have it freed again later. */
+	if (share == OF_THE_KERNEL)
+		atomic_store(since_ms, NMX__QUARANTINE_OVER);
+	if (fd >= 0)
+		err = recover_file(seg, fd, id, share, &quarantine);
+	if (err < 0)
+		return err;
+	release_ends(seg, id, 0);
+	if (share == OF_THE_KERNEL || !quarantine)
+		return 0;
+	/* After the rest is free, and before anybody may claim it (which is in this same lock): from here on the file's
+	 * other mentions are void. */
+	atomic_store(since_ms, now_ms() | 1);
+	return 1;
+}
+
 int nmx__recover_member(struct nmx__segment *seg, uint32_t id, struct nmx_report *why)
 {
+	uint64_t since_ms = atomic_load(&seg->members[id].quarantine_ms);
 	char file[NMX__FILE_NAME_MAX];
-	int fd, err = 0;
+	int fd, err;
 
 	nmx__seg_file(seg, file, "m%u", id);
 	if (atomic_load(&seg->members[id].gen) == 0) {
 		unlinkat(seg->dir.fd, file, 0); /* it died before it was one */
 		return 0;
 	}
+	if (since_ms && quarantine_lasts(since_ms))
+		return 0;
 	fd = nmx__member_open(seg, id);
 	if (fd < 0 && errno != ENOENT)
 		return nmx__fail(why, NMX_ERR_IO, errno, "cannot read \"%s/%s\" of a dead member", seg->dir.path, file);
-	if (fd >= 0) {
-		err = recover_file(seg, fd, id);
+	err = recover_share(seg, id, fd);
+	if (fd >= 0)
 		close(fd);
-	}
 	if (err < 0)
 		return nmx__fail(why, err, ENOMEM, "cannot recover what a dead member left");
-	release_ends(seg, id, 0);
+	if (err > 0)
+		return 0; /* the file is still needed */
 	unlinkat(seg->dir.fd, file, 0);
 	atomic_store(&seg->members[id].gen, 0);
 	return 0;
@@ -250,7 +312,7 @@ int nmx__recover_member(struct nmx__segment *seg, uint32_t id, struct nmx_report
 static int recover_own_extent(struct nmx__segment *seg, uint32_t slot, uint32_t attach_gen)
 {
 	uint64_t *set = nmx__bufs_set(seg);
-	int err = set ? recover_extent(seg, seg->own_fd, seg->member, atomic_load(&seg->own->extent[slot]), set) : NMX_ERR_NO_MEMORY;
+	int err = set ? recover_extent(seg, seg->own_fd, seg->member, atomic_load(&seg->own->extent[slot]), set, set) : NMX_ERR_NO_MEMORY;
 
 	if (err == 0) {
 		nmx__bufs_free_set(seg, set);

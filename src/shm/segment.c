@@ -409,6 +409,29 @@ static struct nmx__segment *find_attached(const struct nmx__segment *same)
 	return NULL;
 }
 
+/* Dead members in quarantine apart: their files hold what only they have. */
+bool nmx__seg_has_members(const struct nmx__segment *seg)
+{
+	for (uint32_t i = 0; i < NMX__MAX_MEMBERS; i++)
+		if (atomic_load(&seg->members[i].gen) && (!atomic_load(&seg->members[i].quarantine_ms) || nmx__member_alive(seg, i)))
+			return true;
+	return false;
+}
+
+void nmx__seg_remove(struct nmx__segment *seg)
+{
+	char file[NMX__FILE_NAME_MAX];
+
+	atomic_store(&seg->header->removing, 1);
+	for (uint32_t i = 0; i < NMX__MAX_MEMBERS; i++)
+		if (atomic_load(&seg->members[i].gen)) {
+			nmx__seg_file(seg, file, "m%u", i);
+			unlinkat(seg->dir.fd, file, 0);
+		}
+	if (nmx__seg_is_linked(seg)) /* else the name is another's by now */
+		unlinkat(seg->dir.fd, seg->name, 0);
+}
+
 /* Becomes a member.  1: the file was removed meanwhile, try again. */
 static int attach(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_report *why)
 {
@@ -427,7 +450,14 @@ static int attach(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_report
 	if ((err = read_header(seg, &g, why)) < 0 || (err = reserve_tables(seg, &g, why)) < 0 ||
 	    (err = map_file(seg, &g, why)) < 0)
 		goto unlock;
-	if ((err = finish_for_the_dead(seg, LOCK_WAIT_MS, why)) < 0 || (err = nmx__recover_dead(seg, why)) < 0)
+	if ((err = finish_for_the_dead(seg, LOCK_WAIT_MS, why)) < 0)
+		goto unlock;
+	if (atomic_load(&seg->header->removing) && !nmx__seg_has_members(seg)) {
+		nmx__seg_remove(seg); /* who was at it has died */
+		err = 1;
+		goto unlock;
+	}
+	if ((err = nmx__recover_dead(seg, why)) < 0)
 		goto unlock;
 	nmx__poison(seg->area, g.bytes - g.area); /* nobody's, until a ring has them */
 	err = nmx__member_join(seg, why);
@@ -474,14 +504,6 @@ int nmx__seg_get(struct nmx__segment **out, const char *directory, const char *n
 	return nmx__fail(why, NMX_ERR_BUSY, 0, "the segment \"%s\" is removed as often as it is made", name ? name : "default");
 }
 
-static bool has_members(const struct nmx__segment *seg)
-{
-	for (uint32_t i = 0; i < NMX__MAX_MEMBERS; i++)
-		if (atomic_load_explicit(&seg->members[i].gen, memory_order_relaxed))
-			return true;
-	return false;
-}
-
 static void detach(struct nmx__segment *seg)
 {
 	if (nmx__seg_lock(seg, NULL) < 0)
@@ -491,8 +513,8 @@ static void detach(struct nmx__segment *seg)
 		nmx__member_forget(seg); /* not all could be given back: as above */
 	else
 		nmx__member_leave(seg);
-	if (!has_members(seg) && nmx__seg_is_linked(seg))
-		unlinkat(seg->dir.fd, seg->name, 0);
+	if (!nmx__seg_has_members(seg))
+		nmx__seg_remove(seg);
 	nmx__seg_unlock(seg);
 }
 

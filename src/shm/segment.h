@@ -77,6 +77,13 @@ void nmx__seg_unlock(struct nmx__segment *seg);
  * comes now will not meet them. */
 bool nmx__seg_is_linked(const struct nmx__segment *seg);
 
+/* Whether somebody is in it: alive, or dead and not recovered.  Those in quarantine do not count, for what the kernel may
+ * still write into is nobody's when the file is gone.  Under the segment lock, after nmx__recover_dead(). */
+bool nmx__seg_has_members(const struct nmx__segment *seg);
+/* Removes the files of a segment that nobody is in.  Can be repeated by whoever finds it half done.  Under the segment
+ * lock. */
+void nmx__seg_remove(struct nmx__segment *seg);
+
 /* Has the file system set space aside, so that a full one is an error now and not a SIGBUS later.  0 or an errno: then
  * some of it may have been, for the caller to give back if nobody else uses it. */
 int nmx__fd_reserve(int fd, size_t from, size_t bytes);
@@ -200,7 +207,8 @@ void nmx__totals_read(const struct nmx__totals *totals, uint64_t out[NMX__NUM_CO
 /* nmx__seg_lock(), and what has to come before anything is claimed in that lock: the dead are recovered.  Errors: of both;
  * NMX_ERR_GONE (the segment's file was removed).  On an error the lock is not held. */
 NMX_MUST_CHECK int nmx__seg_lock_to_claim(struct nmx__segment *seg, struct nmx_report *why);
-/* Recovers every member that is dead.  Errors: NMX_ERR_NO_MEMORY. */
+/* Recovers every member that is dead; of buffers that the kernel holds, those of members that were recovered two seconds
+ * ago: until then, such a member's file and id stay.  Errors: NMX_ERR_NO_MEMORY. */
 NMX_MUST_CHECK int nmx__recover_dead(struct nmx__segment *seg, struct nmx_report *why);
 NMX_MUST_CHECK int nmx__recover_member(struct nmx__segment *seg, uint32_t id, struct nmx_report *why);
 /* Our own ports that were abandoned, as if they had died; those that there is no memory for stay. */
