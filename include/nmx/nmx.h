@@ -51,6 +51,10 @@ enum nmx_option_flags {
 	NMX_CHAINS    = 1 << 4, /* accept packets longer than a slot, as chains (NMX_MORE).  Without it a
 	                         * port never shows a chain; longer packets are dropped and counted */
 	NMX_BLOCKING  = 1 << 5, /* switch ports: a full destination holds the sender instead of dropping */
+	NMX_PROMISC   = 1 << 6, /* interfaces: receive also what is for other addresses, by packet membership,
+	                         * undone by the kernel; without effect on other ports */
+	NMX_BUSY_POLL = 1 << 7, /* interfaces: a sync drives the device itself instead of leaving that to
+	                         * interrupts; without effect on other ports */
 };
 
 /* Zero is every field's default, so name only what you want.  The library is told the size of the struct
