@@ -87,7 +87,7 @@ int port_wait_rx(struct port *port, int timeout_ms)
 	return nmx_wait(entries, n, timeout_ms);
 }
 
-#define CAUSES 7
+#define CAUSES 8
 struct cause {
 	uint64_t count;
 	const char *key, *what;
@@ -105,6 +105,7 @@ static void list_drops(const struct port *port, struct cause causes[CAUSES])
 	causes[4] = (struct cause){ s.drop_invalid, "invalid", "invalid descriptors" };
 	causes[5] = (struct cause){ s.drop_kernel, "kernel", "dropped by the kernel" };
 	causes[6] = (struct cause){ s.drop_unread, "unread", "received and never read" };
+	causes[7] = (struct cause){ s.drop_device, "device", "dropped by the interface" };
 }
 
 void port_drops_json(const struct port *port, struct json *json)

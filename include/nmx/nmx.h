@@ -159,6 +159,9 @@ struct nmx_stats {
 	uint64_t resets;
 	uint64_t wakeups;        /* system calls made to wake the other end */
 	uint64_t sleeps;         /* times that a wait went to sleep */
+	/* Bytes that had to be copied between memory regions, or into what a device registered. */
+	uint64_t rx_copied_bytes, tx_copied_bytes;
+	uint64_t drop_device;    /* counted by the interface itself, since the port was opened */
 };
 void nmx_port_stats_sized(const struct nmx_port *port, struct nmx_stats *stats, size_t size);
 static inline void nmx_port_stats(const struct nmx_port *port, struct nmx_stats *stats)

@@ -364,8 +364,12 @@ void nmx_port_stats_sized(const struct nmx_port *port, struct nmx_stats *stats, 
 {
 	struct nmx_stats all = { 0 };
 
-	if (!nmx__forked(port->fork_generation))
+	if (!nmx__forked(port->fork_generation)) {
 		port->backend->stats((struct nmx_port *)port, &all);
+		all.drop_too_long += __atomic_load_n(&port->forward_too_long, __ATOMIC_RELAXED);
+		for (uint32_t i = 0; i < port->num_rings[1]; i++)
+			all.tx_copied_bytes += __atomic_load_n(&port->rings[1][i]->forward_copied, __ATOMIC_RELAXED);
+	}
 	memset(stats, 0, size);
 	memcpy(stats, &all, size < sizeof(all) ? size : sizeof(all));
 }
