@@ -55,8 +55,10 @@ static void copy_packet(struct bridge_lane *lane, uint32_t slots)
 		else if (fits)
 			to = nmx_batch_packet(&batch, frame.len);
 		fits = to != NULL;
-		if (fits)
-			memcpy(to, frame.data, frame.len);
+		if (!fits)
+			continue;
+		memcpy(to, frame.data, frame.len);
+		lane->way->copied_here += frame.len;
 	}
 	if (reserved && fits)
 		nmx_batch_commit(&batch);
@@ -174,13 +176,19 @@ static int wait_for_news(struct bridge *bridge)
 	return nmx_wait(bridge->entries, n, STOP_SLICE_MS);
 }
 
-static void count(struct bridge_way *way)
+static void count(struct bridge *bridge)
 {
-	struct nmx_stats now;
+	struct nmx_stats now[2], *before = bridge->before;
 
-	nmx_port_stats(way->to->nm, &now);
-	way->packets = now.tx_packets - way->before.tx_packets;
-	way->bytes = now.tx_bytes - way->before.tx_bytes;
+	for (int i = 0; i < 2; i++)
+		nmx_port_stats(bridge->ports[i]->nm, &now[i]);
+	for (int from = 0, to = 1; from < 2; from++, to--) {
+		struct bridge_way *way = &bridge->ways[from];
+		way->packets = now[to].tx_packets - before[to].tx_packets;
+		way->bytes = now[to].tx_bytes - before[to].tx_bytes;
+		way->copied = now[from].rx_copied_bytes - before[from].rx_copied_bytes + now[to].tx_copied_bytes -
+		              before[to].tx_copied_bytes + way->copied_here;
+	}
 }
 
 /* Once a second: the rate, and the links. */
@@ -191,8 +199,8 @@ static void tick(struct bridge *bridge)
 
 	if (!live_due(bridge->live, now))
 		return;
+	count(bridge);
 	for (int i = 0; i < 2; i++) {
-		count(&bridge->ways[i]);
 		counts[i] = (struct live_count){ bridge->ways[i].packets, bridge->ways[i].bytes };
 		link_look(&bridge->links[i]);
 	}
@@ -292,8 +300,7 @@ enum bridge_end bridge_run(struct bridge *bridge, struct live *live)
 	bridge->live = live;
 	enum bridge_end end = run(bridge);
 	finish(bridge);
-	count(&bridge->ways[0]);
-	count(&bridge->ways[1]);
+	count(bridge);
 	return end;
 }
 
@@ -307,7 +314,7 @@ static void make_way(struct bridge *bridge, int index)
 	*way = (struct bridge_way){ .from = from, .to = to };
 	way->same_region = from->info.region == to->info.region;
 	way->exchange = way->same_region && !bridge->force_copy;
-	nmx_port_stats(to->nm, &way->before);
+	nmx_port_stats(from->nm, &bridge->before[index]);
 	for (uint32_t i = 0; i < from->num_rx && to->num_tx > 0; i++)
 		bridge->lanes[bridge->num_lanes++] = (struct bridge_lane){
 			.way = way,
@@ -345,13 +352,4 @@ void bridge_free(struct bridge *bridge)
 	free(bridge->entries);
 	bridge->lanes = NULL;
 	bridge->entries = NULL;
-}
-
-uint64_t bridge_copied(const struct bridge *bridge)
-{
-	uint64_t bytes = 0;
-
-	for (int i = 0; i < 2; i++)
-		bytes += bridge->ways[i].exchange ? 0 : bridge->ways[i].bytes;
-	return bytes;
 }

@@ -24,11 +24,12 @@ enum bridge_end {
 
 struct bridge_way {
 	struct port *from, *to;
-	bool same_region;        /* buffers can be exchanged */
-	bool exchange;           /* and are */
-	struct nmx_stats before; /* of `to`, when it began */
+	bool same_region; /* buffers can be exchanged */
+	bool exchange;    /* and are */
 	/* Results. */
 	uint64_t packets, bytes;
+	uint64_t copied;         /* bytes, by the ports or here */
+	uint64_t copied_here;    /* for -c */
 	uint64_t too_long;       /* could never pass, seen while copying: the library counts the others */
 	uint64_t left, not_sent; /* packets in hand at the end; slots that `to` did not get rid of */
 };
@@ -53,6 +54,7 @@ struct bridge {
 	struct bridge_lane *lanes;
 	struct nmx_wait_entry *entries; /* one a lane */
 	uint32_t num_lanes, first;      /* which lane begins: each in turn, that none be favoured */
+	struct nmx_stats before[2];     /* of each port, when it began */
 	uint64_t gone[2];               /* of each port, a bit a ring: has said that its other end has gone */
 };
 
@@ -61,8 +63,5 @@ int bridge_start(struct bridge *bridge, struct port *a, struct port *b, uint32_t
 /* Until a signal, an error or the end of a capture; then hands on what it has in hand, within a moment. */
 enum bridge_end bridge_run(struct bridge *bridge, struct live *live);
 void bridge_free(struct bridge *bridge);
-
-/* Bytes of packets that were copied, by the bridge or inside of the ports, since it began. */
-uint64_t bridge_copied(const struct bridge *bridge);
 
 #endif

@@ -66,7 +66,7 @@ static void say_begin(const struct bridge *bridge)
 
 static void say_summary(const struct bridge *bridge, double seconds)
 {
-	uint64_t copied = bridge_copied(bridge);
+	uint64_t copied = bridge->ways[0].copied + bridge->ways[1].copied;
 	char text[UNITS_TEXT], label[200];
 
 	for (int i = 0; i < 2; i++) {
@@ -105,6 +105,7 @@ static void json_way(struct json *json, const char *key, const struct bridge_way
 {
 	json_object(json, key);
 	summary_json(json, way->packets, way->bytes, seconds);
+	json_u64(json, "copied", way->copied);
 	json_u64(json, "too_long", way->too_long);
 	json_u64(json, "in_hand_at_end", way->left);
 	json_u64(json, "slots_not_taken", way->not_sent);
@@ -122,7 +123,7 @@ static void json_summary(const struct bridge *bridge, enum bridge_end end, doubl
 	json_text(&json, "end", end_name(end));
 	json_way(&json, "a_to_b", &bridge->ways[0], seconds);
 	json_way(&json, "b_to_a", &bridge->ways[1], seconds);
-	json_u64(&json, "bytes_copied", bridge_copied(bridge));
+	json_u64(&json, "bytes_copied", bridge->ways[0].copied + bridge->ways[1].copied);
 	json_bool(&json, "ok", ok);
 	json_end(&json);
 }
