@@ -63,8 +63,9 @@ enum nmx_option_flags {
 	                         * port never shows a chain; longer packets are dropped and counted */
 	NMX_BLOCKING  = 1 << 5, /* switch ports: a full destination holds the sender instead of dropping */
 	NMX_PROMISC   = 1 << 6, /* interfaces: receive also what is for other addresses, by packet membership,
-	                         * undone by the kernel */
-	NMX_BUSY_POLL = 1 << 7, /* interfaces: syncs drive the device, as far as the driver can */
+	                         * undone by the kernel; without effect on other ports */
+	NMX_BUSY_POLL = 1 << 7, /* interfaces: a sync drives the device itself instead of leaving that to
+	                         * interrupts; without effect on other ports */
 };
 
 /* Zero is every field's default, so name only what you want.  The library is told the size of the struct

@@ -77,7 +77,9 @@ static int read_interface(struct nmx_port *port, struct xdp_port *x, struct nmx_
 		                 nmx__name_hint(port->name.port));
 	if (err < 0)
 		return nmx__fail(why, NMX_ERR_IO, -err, "cannot ask for the interface \"%s\"", port->name.port);
-	nmx__driver_read(x->interface.name, &x->driver);
+	err = nmx__driver_read(x->interface.name, &x->driver);
+	if (err < 0)
+		return nmx__fail(why, NMX_ERR_IO, -err, "cannot ask for the driver of \"%s\"", port->name.port);
 	port->info.numa_node = x->driver.numa_node;
 	if (!(x->interface.flags & IFF_UP))
 		nmx__note(why, "\"%s\" is down: ip link set dev %s up", port->name.port, port->name.port);
@@ -102,7 +104,7 @@ static int plan_rings(struct nmx_port *port, struct xdp_port *x, struct nmx_repo
 {
 	const struct nmx_options *o = &port->options;
 	bool one = port->name.mode == NMX__ONE_NIC;
-	uint32_t rx_queues = x->native ? x->driver.rx_queues : 1, tx_queues = x->driver.tx_queues;
+	uint32_t rx_queues = x->native ? max_u32(x->driver.rx_queues, 1) : 1, tx_queues = max_u32(x->driver.tx_queues, 1);
 
 	x->first_queue = one ? port->name.ring : 0;
 	if (one && (!x->native && wants_rx(port)))

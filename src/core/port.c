@@ -13,7 +13,8 @@
 #include "core/ring.h"
 
 #define MAX_EXTRA_BUFS (1u << 24) /* as many as the largest region has */
-#define ALL_FLAGS (NMX_EXCLUSIVE | NMX_TX_ONLY | NMX_RX_ONLY | NMX_ZERO_COPY | NMX_CHAINS | NMX_BLOCKING | NMX_PROMISC | NMX_BUSY_POLL)
+#define ALL_FLAGS                                                                                                       \
+	(NMX_EXCLUSIVE | NMX_TX_ONLY | NMX_RX_ONLY | NMX_ZERO_COPY | NMX_CHAINS | NMX_BLOCKING | NMX_PROMISC | NMX_BUSY_POLL)
 
 /* ---- open */
 
