@@ -7,6 +7,8 @@
  *   talk serve   ADDRESS PORT                     takes connections until it is killed
  *   talk send    ADDRESS PORT BYTES               one connection to serve, which compares every byte
  *   talk connect ADDRESS PORT COUNT               connections of a hundred bytes each way, one after the other
+ *   talk flood   ADDRESS PORT                     UDP packets, about 20,000 a second, from 16 ports, until it is killed
+ *   talk hear    ADDRESS PORT                     prints the first UDP packet that comes
  *   talk flows   ADDRESS PORT COUNT PACKETS       so many UDP packets from each of COUNT ports
  *
  * ADDRESS is numeric, IPv4 or IPv6 ("fe80::1%eth0").  One JSON object at the end; the code is 0 when all went well.
@@ -302,6 +304,42 @@ static int flows(const char *address, const char *port, unsigned long count, uns
 	return sent == count * packets ? 0 : 1;
 }
 
+/* What the other side says of it (no route, port unreachable, interface down) is nothing to stop for. */
+static int flood(const char *address, const char *port)
+{
+	struct sockaddr_storage to;
+	socklen_t len;
+	int family = look_up(address, port, SOCK_DGRAM, &to, &len), fds[16];
+
+	for (int i = 0; i < 16; i++)
+		if ((fds[i] = socket(family, SOCK_DGRAM, 0)) < 0)
+			die("socket");
+	for (; !stop; usleep(500))
+		for (int i = 0; i < 16; i++)
+			if (sendto(fds[i], block, SHORT_BYTES, MSG_DONTWAIT, (struct sockaddr *)&to, len) < 0)
+				errno = 0;
+	return 0;
+}
+
+static int hear(const char *address, const char *port)
+{
+	struct timeval limit = { .tv_sec = 10 };
+	struct sockaddr_storage at;
+	socklen_t len;
+	int family = look_up(address, port, SOCK_DGRAM, &at, &len), fd = socket(family, SOCK_DGRAM, 0);
+	ssize_t got;
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&at, len) < 0)
+		die(address);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	fprintf(stderr, "hearing\n");
+	got = recv(fd, piece, sizeof(piece), 0);
+	if (got < 0)
+		die("nothing came");
+	printf("%.*s\n", (int)got, (const char *)piece);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct sigaction action = { .sa_handler = on_signal };
@@ -321,6 +359,10 @@ int main(int argc, char **argv)
 		return connect_often(argv[2], argv[3], strtoul(argv[4], NULL, 10));
 	if (argc == 6 && strcmp(what, "flows") == 0)
 		return flows(argv[2], argv[3], strtoul(argv[4], NULL, 10), strtoul(argv[5], NULL, 10));
-	fprintf(stderr, "usage: talk ping|watch|serve|send|connect|flows ADDRESS ...\n");
+	if (argc == 4 && strcmp(what, "flood") == 0)
+		return flood(argv[2], argv[3]);
+	if (argc == 4 && strcmp(what, "hear") == 0)
+		return hear(argv[2], argv[3]);
+	fprintf(stderr, "usage: talk ping|watch|serve|send|connect|flows|flood|hear ADDRESS ...\n");
 	return 2;
 }
