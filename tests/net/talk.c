@@ -102,7 +102,8 @@ static uint16_t internet_checksum(const void *data, size_t len)
 }
 
 /* Echo request and reply look alike in both families but for the type; the kernel sums ICMPv6. */
-static bool echo(int fd, int family, const struct sockaddr_storage *to, socklen_t to_len, uint16_t sequence, int answer_ms)
+static bool echo(int fd, int family, const struct sockaddr_storage *to, socklen_t to_len, uint16_t sequence,
+                 int answer_ms)
 {
 	struct icmphdr request = { .type = family == AF_INET ? ICMP_ECHO : ICMP6_ECHO_REQUEST }, answer;
 	uint8_t packet[2048];
@@ -175,7 +176,8 @@ static void take_stream(int fd, struct reply *reply)
 	*reply = (struct reply){ 0 };
 	while ((got = recv(fd, piece, sizeof(piece), 0)) > 0) {
 		for (ssize_t done = 0; done < got;) {
-			size_t at = reply->bytes % BLOCK, n = BLOCK - at < (size_t)(got - done) ? BLOCK - at : (size_t)(got - done);
+			size_t at = reply->bytes % BLOCK,
+			       n = BLOCK - at < (size_t)(got - done) ? BLOCK - at : (size_t)(got - done);
 
 			reply->wrong += memcmp(piece + done, block + at, n) != 0;
 			reply->bytes += n;
@@ -244,10 +246,12 @@ static bool exchange(const struct sockaddr_storage *to, socklen_t len, uint64_t 
 		sent += (uint64_t)done;
 	}
 	shutdown(fd, SHUT_WR);
-	good = recv(fd, &reply, sizeof(reply), MSG_WAITALL) == sizeof(reply) && reply.bytes == bytes && reply.wrong == 0;
+	good =
+	    recv(fd, &reply, sizeof(reply), MSG_WAITALL) == sizeof(reply) && reply.bytes == bytes && reply.wrong == 0;
 	if (!good)
-		fprintf(stderr, "talk: %llu of %llu bytes arrived, %llu pieces of them wrong: %s\n", (unsigned long long)reply.bytes,
-		        (unsigned long long)bytes, (unsigned long long)reply.wrong, strerror(errno));
+		fprintf(stderr, "talk: %llu of %llu bytes arrived, %llu pieces of them wrong: %s\n",
+		        (unsigned long long)reply.bytes, (unsigned long long)bytes, (unsigned long long)reply.wrong,
+		        strerror(errno));
 	close(fd);
 	return good;
 }
@@ -263,8 +267,8 @@ static int send_stream(const char *address, const char *port, uint64_t bytes)
 	begin = now();
 	good = exchange(&to, len, bytes);
 	seconds = now() - begin;
-	printf("{\"bytes\": %llu, \"seconds\": %.6f, \"bits_per_second\": %.0f, \"ok\": %s}\n", (unsigned long long)bytes, seconds,
-	       (double)bytes * 8 / seconds, good ? "true" : "false");
+	printf("{\"bytes\": %llu, \"seconds\": %.6f, \"bits_per_second\": %.0f, \"ok\": %s}\n",
+	       (unsigned long long)bytes, seconds, (double)bytes * 8 / seconds, good ? "true" : "false");
 	return good ? 0 : 1;
 }
 

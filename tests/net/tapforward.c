@@ -47,7 +47,7 @@ static int __attribute__((__noreturn__)) die(const char *what)
 
 /* ---- programs */
 
-#define INSN(op, dst, src, offset, value)                                                                             \
+#define INSN(op, dst, src, offset, value) \
 	((struct bpf_insn){ .code = (op), .dst_reg = (dst), .src_reg = (src), .off = (offset), .imm = (value) })
 #define MOVE(dst, value)       INSN(BPF_ALU64 | BPF_MOV | BPF_K, dst, 0, 0, value)
 #define LOAD_MARK(dst)         INSN(BPF_LDX | BPF_MEM | BPF_W, dst, 1, offsetof(struct __sk_buff, mark), 0)
@@ -86,8 +86,8 @@ static void attach(int prog, unsigned ifindex, uint32_t type)
 static int divert(unsigned tap)
 {
 	const struct bpf_insn insns[] = {
-		LOAD_MARK(2), SKIP_UNLESS(2, MARK, 4), MOVE(3, 0), STORE_MARK(3), MOVE(0, NEXT), EXIT(),
-		MOVE(1, (int)tap), MOVE(2, 0), CALL(BPF_FUNC_redirect), EXIT(),
+		LOAD_MARK(2), SKIP_UNLESS(2, MARK, 4), MOVE(3, 0), STORE_MARK(3),           MOVE(0, NEXT),
+		EXIT(),       MOVE(1, (int)tap),       MOVE(2, 0), CALL(BPF_FUNC_redirect), EXIT(),
 	};
 
 	return load(insns, sizeof(insns) / sizeof(*insns));
@@ -96,7 +96,8 @@ static int divert(unsigned tap)
 static int inject(unsigned dev, bool ingress)
 {
 	const struct bpf_insn insns[] = {
-		MOVE(3, MARK), STORE_MARK(3), MOVE(1, (int)dev), MOVE(2, ingress ? BPF_F_INGRESS : 0), CALL(BPF_FUNC_redirect), EXIT(),
+		MOVE(3, MARK),           STORE_MARK(3), MOVE(1, (int)dev), MOVE(2, ingress ? BPF_F_INGRESS : 0),
+		CALL(BPF_FUNC_redirect), EXIT(),
 	};
 
 	return load(insns, sizeof(insns) / sizeof(*insns));

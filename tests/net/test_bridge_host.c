@@ -33,10 +33,9 @@ static void start_forwarder(enum which which)
 	else
 		net_start(HOST, &forwarder, ARGV(net_args.tapforward, "eth0"));
 	if (which == BRIDGE)
-		net_await_xdp(HOST, "eth0", &forwarder);
+		net_await_port(&forwarder);
 	else
 		child_will_say(&forwarder, "ready", 5000);
-	sleep_ms(100);
 }
 
 /* As a user ends it. */
@@ -67,10 +66,12 @@ static void pings_and_neighbours_get_through(void)
 	talk_well(NEIGHBOUR, ARGV(net_args.talk, "ping", HOST4, "20", "1"), 20000);
 	forget_neighbours();
 	talk_well(HOST, ARGV(net_args.talk, "ping", OTHER6, "20", "1"), 20000);
-	EXPECT(strstr(net_script(HOST, "ip -6 neigh show " OTHER6), "lladdr"), "the host does not know its neighbour");
+	EXPECT(strstr(net_script(HOST, "ip -6 neigh show " OTHER6), "lladdr"),
+	       "the host does not know its neighbour");
 	forget_neighbours();
 	talk_well(NEIGHBOUR, ARGV(net_args.talk, "ping", HOST6, "20", "1"), 20000);
-	EXPECT(strstr(net_script(NEIGHBOUR, "ip -6 neigh show " HOST6), "lladdr"), "the neighbour does not know the host");
+	EXPECT(strstr(net_script(NEIGHBOUR, "ip -6 neigh show " HOST6), "lladdr"),
+	       "the neighbour does not know the host");
 }
 
 /* Nothing gets past: while the forwarder stands still, so does the link. */
@@ -92,8 +93,9 @@ static void everything_goes_through_the_forwarder(void)
 
 static double tcp_rate(int from, const char *to)
 {
-	return talk_well(from, ARGV(net_args.talk, "send", to, PORT, TCP_BYTES), 60000) ?
-	           json_double_of(&talk, "bits_per_second") / 1e9 : 0;
+	return talk_well(from, ARGV(net_args.talk, "send", to, PORT, TCP_BYTES), 60000)
+	           ? json_double_of(&talk, "bits_per_second") / 1e9
+	           : 0;
 }
 
 struct rates {
@@ -132,7 +134,8 @@ static void works_within_a_second_of_a_kill(const struct snapshot *host, const s
 	child_wait(&pings, 5000);
 	EXPECT(json_number(&pings, "answered") > 100, "%s", pings.out);
 	EXPECT(json_number(&pings, "longest_silence_ms") < 1000, "silent for too long after the kill: %s", pings.out);
-	printf("killed: interface as before after %d ms, its peer after %d ms; pings %s", took[0], took[1], pings.out);
+	printf("killed: interface as before after %d ms, its peer after %d ms; pings %s", took[0], took[1],
+	       pings.out);
 }
 
 static void start_servers(void)
@@ -178,7 +181,8 @@ static void through_the_bridge(void)
 	stop_forwarder();
 	net_same_within(HOST, "eth0", &host, 1000);
 	if (taps.out > 0 && taps.in > 0)
-		printf("TCP in Gbit/s, sent and received by the host: %.2f and %.2f through the bridge, %.2f and %.2f through "
+		printf("TCP in Gbit/s, sent and received by the host: %.2f and %.2f through the bridge, %.2f and "
+		       "%.2f through "
 		       "two taps: ratios %.2f and %.2f\n",
 		       bridge.out, bridge.in, taps.out, taps.in, bridge.out / taps.out, bridge.in / taps.in);
 }

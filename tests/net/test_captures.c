@@ -55,8 +55,9 @@ static void through(const char *file, uint32_t mtu, const char *queues)
 	if (count <= 0)
 		return;
 	snprintf(number, sizeof(number), "%lld", (long long)count);
-	NMX_IN(RECEIVER, &dump, "dump", "eth0", out, "--dir", run_dir, "-q", "--json", "-n", number, "--timeout", "5");
-	if (!net_await_xdp(RECEIVER, "eth0", &dump))
+	NMX_IN(RECEIVER, &dump, "dump", "eth0", out, "--dir", run_dir, "-q", "--json", "-n", number, "--timeout",
+	       "5");
+	if (!net_await_port(&dump))
 		return;
 	NMX_IN(SENDER, &replay, "replay", in, "eth0", "--dir", run_dir, "-r", "max", "-q", "--json");
 	child_ends(&replay, 0);
@@ -65,7 +66,8 @@ static void through(const char *file, uint32_t mtu, const char *queues)
 	EXPECT(json_number(&dump, "packets") == count, "%s: MTU %u, %s queues: %s", file, mtu, queues, dump.out);
 	EXPECT(json_sum(&replay, "drops") + json_sum(&dump, "drops") == 0, "%s: %s%s", file, replay.out, dump.out);
 	if (!capture_same(in, out, UINT64_MAX, 1))
-		fprintf(stderr, "    with MTU %u and %s queues: %s%s%s%s\n", mtu, queues, replay.out, replay.err, dump.out, dump.err);
+		fprintf(stderr, "    with MTU %u and %s queues: %s%s%s%s\n", mtu, queues, replay.out, replay.err,
+		        dump.out, dump.err);
 	remove(out);
 	packets_in_all += (uint64_t)count;
 }
@@ -110,6 +112,7 @@ int main(int argc, char **argv)
 	}
 	remove(in);
 	run_dir_is_empty();
-	printf("%d captures, %llu packets over 1 and 4 queues, MTU 1500 and 9000\n", n, (unsigned long long)packets_in_all);
+	printf("%d captures, %llu packets over 1 and 4 queues, MTU 1500 and 9000\n", n,
+	       (unsigned long long)packets_in_all);
 	return expect_result();
 }

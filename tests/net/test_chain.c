@@ -24,8 +24,8 @@ static void start_bridges(void)
 
 	for (int i = 0; i < BRIDGES; i++)
 		NMX_IN(MIDDLE, &bridges[i], "bridge", ends[i][0], ends[i][1], "--dir", run_dir, "-q", "--json");
-	net_await_xdp(MIDDLE, "eth0", &bridges[0]);
-	net_await_xdp(MIDDLE, "eth1", &bridges[2]);
+	net_await_port(&bridges[0]);
+	net_await_port(&bridges[2]);
 	EXPECT(child_is_running(&bridges[1]), "%s%s", bridges[1].out, bridges[1].err);
 }
 
@@ -34,11 +34,11 @@ static void start_traffic(void)
 	for (int i = 0; i < 2; i++) {
 		int from = i ? RIGHT : LEFT, to = i ? LEFT : RIGHT;
 
-		NMX_IN(to, &sinks[i], "sink", "eth0", "--verify", "--dir", run_dir, "-q", "--json", "-n", COUNT, "--timeout", "3",
-		       "--slots", "8192");
-		net_await_xdp(to, "eth0", &sinks[i]);
-		NMX_IN(from, &gens[i], "gen", "eth0", "--verify", "--dir", run_dir, "-q", "--json", "-n", COUNT, "-r", RATE, "-l",
-		       "60-1514");
+		NMX_IN(to, &sinks[i], "sink", "eth0", "--verify", "--dir", run_dir, "-q", "--json", "-n", COUNT,
+		       "--timeout", "3", "--slots", "8192");
+		net_await_port(&sinks[i]);
+		NMX_IN(from, &gens[i], "gen", "eth0", "--verify", "--dir", run_dir, "-q", "--json", "-n", COUNT, "-r",
+		       RATE, "-l", "60-1514");
 	}
 }
 

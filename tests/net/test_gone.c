@@ -14,7 +14,9 @@ enum { HOST, NEIGHBOUR, MTU = 1500, LIMIT_MS = 1500, FOREVER_MS = 8000 };
 static struct child waiting, later;
 
 enum event { DELETED, DOWN };
-static const char *const how[] = { [DELETED] = "sleep 0.3; ip link del eth0", [DOWN] = "sleep 0.3; ip link set eth0 down" };
+static const char *const how[] = {
+	[DELETED] = "sleep 0.3; ip link del eth0", [DOWN] = "sleep 0.3; ip link set eth0 down"
+};
 static const char *const word[] = { [DELETED] = "deleted", [DOWN] = "down" };
 
 static void make_interface(void)
@@ -31,7 +33,7 @@ static void a_command_ends(enum event event, const char *command, const char *po
 
 	make_interface();
 	NMX_IN(HOST, &waiting, command, port, "--dir", run_dir, "-q");
-	net_await_xdp(HOST, "eth0", &waiting);
+	net_await_port(&waiting);
 	sleep_ms(100);
 	net_script(HOST, "%s", how[event]);
 	begin = now_ms();
@@ -47,11 +49,14 @@ static void a_command_ends(enum event event, const char *command, const char *po
 }
 
 enum wait_by { BY_WAIT, BY_POLLFD, BY_PORT_FD };
-static const char *const by_name[] = { [BY_WAIT] = "nmx_rx_wait", [BY_POLLFD] = "nmx_rx_pollfd", [BY_PORT_FD] = "nmx_port_fd" };
+static const char *const by_name[] = {
+	[BY_WAIT] = "nmx_rx_wait", [BY_POLLFD] = "nmx_rx_pollfd", [BY_PORT_FD] = "nmx_port_fd"
+};
 
 static int wait_by(enum wait_by by, struct nmx_port *port, struct nmx_rx *rx)
 {
-	struct pollfd pfd = by == BY_PORT_FD ? (struct pollfd){ .fd = nmx_port_fd(port), .events = POLLIN } : nmx_rx_pollfd(rx);
+	struct pollfd pfd =
+	    by == BY_PORT_FD ? (struct pollfd){ .fd = nmx_port_fd(port), .events = POLLIN } : nmx_rx_pollfd(rx);
 	int64_t deadline = now_ms() + FOREVER_MS;
 	int n = 0;
 
@@ -110,8 +115,8 @@ static void a_program_is_woken(enum event event, enum wait_by by)
 	       (long long)(now_ms() - begin));
 	n = nmx_rx_sync(rx);
 	EXPECT(n < 0, "%s, %s: a sync then: %d", by_name[by], word[event], n);
-	printf("%s, %s: woken after %lld ms, and the sync says %s\n", by_name[by], word[event], (long long)(now_ms() - begin - 300),
-	       nmx_error_name(n));
+	printf("%s, %s: woken after %lld ms, and the sync says %s\n", by_name[by], word[event],
+	       (long long)(now_ms() - begin - 300), nmx_error_name(n));
 	EXPECT(event != DELETED || n == NMX_ERR_GONE, "%s, not NMX_ERR_GONE", nmx_error_name(n));
 	child_wait(&later, 5000);
 	if (event == DOWN)

@@ -24,9 +24,8 @@ static struct snapshot host, neighbour;
 static int longest_ms;
 
 static const char *const victims[][3] = {
-	{ "sink", "eth0" },         { "gen", "eth0" },          { "bridge", "eth0" },
-	{ "sink", "eth0^" },        { "sink", "eth0-1" },       { "pong", "eth0" },
-	{ "bridge", "eth0", "p{1" },
+	{ "sink", "eth0" },   { "gen", "eth0" },  { "bridge", "eth0" },        { "sink", "eth0^" },
+	{ "sink", "eth0-1" }, { "pong", "eth0" }, { "bridge", "eth0", "p{1" },
 };
 enum { VICTIMS = sizeof(victims) / sizeof(*victims) };
 
@@ -66,7 +65,8 @@ static void one_round(long round, uint64_t *random)
 
 	start_victim(words);
 	usleep((useconds_t)after_us);
-	good = EXPECT(child_is_running(&victim), "%s %s ended by itself: %d: %s", words[0], words[1], victim.code, victim.err);
+	good = EXPECT(child_is_running(&victim), "%s %s ended by itself: %d: %s", words[0], words[1], victim.code,
+	              victim.err);
 	kill(victim.pid, SIGKILL);
 	child_wait(&victim, 1000);
 	took = net_same_within(HOST, "eth0", &host, LIMIT_MS);
@@ -76,8 +76,8 @@ static void one_round(long round, uint64_t *random)
 	child_ends(&talk, 0);
 	a_reopen_works();
 	if (!good || talk.code || again.code)
-		fprintf(stderr, "    round %ld: %s %s %s, killed after %d us\n", round, words[0], words[1], words[2] ? words[2] : "",
-		        after_us);
+		fprintf(stderr, "    round %ld: %s %s %s, killed after %d us\n", round, words[0], words[1],
+		        words[2] ? words[2] : "", after_us);
 }
 
 int main(int argc, char **argv)

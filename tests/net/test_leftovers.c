@@ -65,11 +65,8 @@ static void ends_by(int sig, const char *name, const char *command, const char *
 
 	snprintf(what, sizeof(what), "%s %s ended by %s", command, port, name);
 	NMX_IN(HOST, &child, command, port, "--dir", run_dir, "-q");
-	if (strchr(port, '^'))
-		sleep_ms(500);
-	else
-		net_await_xdp(HOST, "eth0", &child);
-	EXPECT(child_is_running(&child), "%s: %s", what, child.err);
+	if (!net_await_port(&child))
+		return;
 	program = xdp_program();
 	kill(child.pid, sig);
 	child_wait(&child, 2000);
@@ -103,7 +100,7 @@ static void an_open_that_fails(void)
 	}
 	/* Refused half way: another has the last queue. */
 	NMX_IN(HOST, &busy, "sink", "eth0-1", "--dir", run_dir, "-q");
-	net_await_xdp(HOST, "eth0", &busy);
+	net_await_port(&busy);
 	NMX_RUN_IN(HOST, &child, "sink", "eth0", "--dir", run_dir, "-q", "--timeout", "1");
 	EXPECT(child.code == 1, "a taken queue: %d: %s", child.code, child.err);
 	program = xdp_program();
@@ -115,7 +112,9 @@ static void an_open_that_fails(void)
 
 int main(int argc, char **argv)
 {
-	static const char *const commands[][2] = { { "sink", "eth0" }, { "pong", "eth0" }, { "sink", "eth0^" }, { "bridge", "eth0" } };
+	static const char *const commands[][2] = {
+		{ "sink", "eth0" }, { "pong", "eth0" }, { "sink", "eth0^" }, { "bridge", "eth0" }
+	};
 
 	net_begin(argc, argv, 2);
 	net_needs_ports();

@@ -18,7 +18,7 @@ static const char *const one_queue[QUEUES] = { "eth0-0", "eth0-1", "eth0-2", "et
 static void start_sink(struct child *sink, const char *port, const char *count)
 {
 	NMX_IN(RECEIVER, sink, "sink", port, "--dir", run_dir, "-q", "--json", "-n", count, "--timeout", "2");
-	net_await_xdp(RECEIVER, "eth0", sink);
+	net_await_port(sink);
 }
 
 /* Stamped or not, they go out of this queue and, on a veth pair, in by the one of the same number. */
@@ -81,7 +81,8 @@ static void one_queue_leaves_the_others_to_the_host(void)
 	child_ends(&sinks[0], 0);
 	received(&sinks[0], "eth0-2", EACH);
 	net_counters(RECEIVER, "eth0", &after);
-	printf("eth0-2 open: the device received %" PRIu64 " of %d\n", after.rx_packets - before.rx_packets, QUEUES * EACH);
+	printf("eth0-2 open: the device received %" PRIu64 " of %d\n", after.rx_packets - before.rx_packets,
+	       QUEUES * EACH);
 	EXPECT(after.rx_packets - before.rx_packets >= 3 * EACH, "what is not ours did not reach the host");
 }
 
@@ -94,7 +95,8 @@ static void processes_do_not_disturb_each_other(void)
 		start_sink(&sinks[i], one_queue[i], i == 0 ? "1000000" : i == 1 ? "1000" : "20000");
 	sleep_ms(50);
 	for (int i = 0; i < QUEUES; i++)
-		NMX_IN(SENDER, &senders[i], "gen", one_queue[i], "--dir", run_dir, "-q", "--json", "-n", "20000", "-r", "20k");
+		NMX_IN(SENDER, &senders[i], "gen", one_queue[i], "--dir", run_dir, "-q", "--json", "-n", "20000",
+		       "-r", "20k");
 	sleep_ms(300);
 	EXPECT(child_is_running(&sinks[0]), "%s", sinks[0].err);
 	kill(sinks[0].pid, SIGKILL);

@@ -38,11 +38,12 @@ static void drop_rights(void *arg)
 		if (!(granted & BIT(cap)) && prctl(PR_CAPBSET_READ, cap) == 1)
 			good = prctl(PR_CAPBSET_DROP, cap) == 0 && good;
 	if (as_nobody)
-		good = setgroups(0, NULL) == 0 && setresgid(NOBODY, NOBODY, NOBODY) == 0 && setresuid(NOBODY, NOBODY, NOBODY) == 0 &&
-		       good;
+		good = setgroups(0, NULL) == 0 && setresgid(NOBODY, NOBODY, NOBODY) == 0 &&
+		       setresuid(NOBODY, NOBODY, NOBODY) == 0 && good;
 	for (int i = 0; i < 2; i++)
 		data[i].effective = data[i].permitted = data[i].inheritable = (uint32_t)(granted >> 32 * i);
-	good = (!as_nobody || syscall(SYS_capset, &head, data) == 0) && good; /* root gets what is in the bounding set anyway */
+	good = (!as_nobody || syscall(SYS_capset, &head, data) == 0) &&
+	       good; /* root gets what is in the bounding set anyway */
 	for (int cap = 0; as_nobody && cap <= 40; cap++)
 		if (granted & BIT(cap))
 			good = prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) == 0 && good;
@@ -89,7 +90,8 @@ static void what_is_named_is_enough(void)
 {
 	start_with(BIT(CAP_NET_RAW) | BIT(CAP_BPF) | BIT(CAP_NET_ADMIN) | BIT(CAP_IPC_LOCK), true, "eth0");
 	child_wait(&child, 10000);
-	EXPECT(strstr(child.err, "time is up"), "nobody with these capabilities: %d: %s%s", child.code, child.out, child.err);
+	EXPECT(strstr(child.err, "time is up"), "nobody with these capabilities: %d: %s%s", child.code, child.out,
+	       child.err);
 }
 
 static bool nobody_can_run_nmx(void)

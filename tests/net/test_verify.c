@@ -37,10 +37,12 @@ static bool pass(const char *name, const char *count, const char *rate, const ch
 {
 	uint64_t device_drops = drops_of_devices();
 
-	NMX_IN(RECEIVER, &sink, "sink", name, "--verify", "--dir", run_dir, "-q", "--json", "--timeout", "1", "--slots", slots);
-	if (!net_await_xdp(RECEIVER, "eth0", &sink))
+	NMX_IN(RECEIVER, &sink, "sink", name, "--verify", "--dir", run_dir, "-q", "--json", "--timeout", "1",
+	       "--slots", slots);
+	if (!net_await_port(&sink))
 		return false;
-	NMX_IN(SENDER, &gen, "gen", "eth0", "--verify", "--dir", run_dir, "-q", "--json", "-n", count, "-r", rate, "-l", "60-1514");
+	NMX_IN(SENDER, &gen, "gen", "eth0", "--verify", "--dir", run_dir, "-q", "--json", "-n", count, "-r", rate,
+	       "-l", "60-1514");
 	child_wait(&gen, 300000);
 	child_wait(&sink, 20000);
 	if (!EXPECT(gen.code == 0, "gen: %d: %s%s", gen.code, gen.out, gen.err) ||
@@ -62,8 +64,8 @@ static void everything_is_accounted_for(const char *name, const char *count, str
 {
 	if (!pass(name, count, "max", "1024", p))
 		return;
-	printf("%s: %" PRIu64 " sent, %" PRIu64 " received at %.0f a second, %" PRIu64 " in drop counters of the ports, %" PRIu64
-	       " in those of the devices\n",
+	printf("%s: %" PRIu64 " sent, %" PRIu64 " received at %.0f a second, %" PRIu64
+	       " in drop counters of the ports, %" PRIu64 " in those of the devices\n",
 	       name, p->sent, p->received, p->pps, p->drops, p->device_drops);
 	EXPECT(p->sent == p->received + p->drops, "%" PRId64 " packets of %" PRIu64 " are in no counter: %s%s",
 	       (int64_t)(p->sent - p->received - p->drops), p->sent, gen.out, sink.out);
@@ -80,7 +82,8 @@ static void a_quarter_of_that_loses_nothing(const char *name, double full_pps)
 	snprintf(texts[2], sizeof(texts[2]), "%" PRIu64, slots < MOST_SLOTS ? slots : MOST_SLOTS);
 	if (rate == 0 || !pass(name, texts[0], texts[1], texts[2], &p))
 		return;
-	printf("%s: %s a second, rings of %s: %" PRIu64 " of %" PRIu64 " received\n", name, texts[1], texts[2], p.received, p.sent);
+	printf("%s: %s a second, rings of %s: %" PRIu64 " of %" PRIu64 " received\n", name, texts[1], texts[2],
+	       p.received, p.sent);
 	EXPECT(p.received == p.sent && p.sent == count && sink.code == 0, "%s%s", gen.out, sink.out);
 }
 

@@ -166,7 +166,8 @@ void net_begin(int argc, char **argv, int want)
 		skip("no network namespaces here: %s", strerror(errno));
 	for (; num_sides < want; num_sides++) {
 		if (unshare(CLONE_NEWNET) < 0)
-			skip("a network namespace cannot be made: %s%s", strerror(errno), errno == EPERM ? "; it needs root" : "");
+			skip("a network namespace cannot be made: %s%s", strerror(errno),
+			     errno == EPERM ? "; it needs root" : "");
 		sides[num_sides] = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 		if (sides[num_sides] < 0)
 			give_up("/proc/self/ns/net");
@@ -183,7 +184,8 @@ static void set_quiet(int side, enum net_quiet quiet)
 	           quiet == NET_QUIET);
 }
 
-void net_join(int side, const char *dev, int peer_side, const char *peer_dev, int queues, int mtu, enum net_quiet quiet)
+void net_join(int side, const char *dev, int peer_side, const char *peer_dev, int queues, int mtu,
+              enum net_quiet quiet)
 {
 	set_quiet(side, quiet);
 	set_quiet(peer_side, quiet);
@@ -196,8 +198,7 @@ void net_join(int side, const char *dev, int peer_side, const char *peer_dev, in
 
 void net_address(int side, const char *dev, const char *address)
 {
-	net_script(side, "ip addr add %s dev %s%s", address, dev,
-	           strchr(address, ':') ? " nodad" : "");
+	net_script(side, "ip addr add %s dev %s%s", address, dev, strchr(address, ':') ? " nodad" : "");
 }
 
 /* ---- state of an interface */
@@ -243,7 +244,8 @@ static void show_difference(const char *before, const char *after)
 		;
 	while (a > before && a[-1] != '\n')
 		a--, b--;
-	expect_failed(__FILE__, __LINE__, "as before", "\n-%.*s\n+%.*s", (int)strcspn(a, "\n"), a, (int)strcspn(b, "\n"), b);
+	expect_failed(__FILE__, __LINE__, "as before", "\n-%.*s\n+%.*s", (int)strcspn(a, "\n"), a,
+	              (int)strcspn(b, "\n"), b);
 }
 
 int net_same_within(int side, const char *dev, const struct snapshot *before, int timeout_ms)
@@ -273,29 +275,65 @@ void net_counters(int side, const char *dev, struct net_counters *c)
 	net_leave();
 	*c = (struct net_counters){ 0 };
 	while (file && !found && fgets(line, sizeof(line), file))
-		found = sscanf(line, " %63[^:]: %*u %lu %lu %lu %*u %*u %*u %*u %*u %lu %lu %lu", name, &c->rx_packets,
-		               &c->rx_errors, &c->rx_dropped, &c->tx_packets, &c->tx_errors, &c->tx_dropped) == 7 &&
-		        strcmp(name, dev) == 0;
+		found =
+		    sscanf(line, " %63[^:]: %*u %lu %lu %lu %*u %*u %*u %*u %*u %lu %lu %lu", name, &c->rx_packets,
+		           &c->rx_errors, &c->rx_dropped, &c->tx_packets, &c->tx_errors, &c->tx_dropped) == 7 &&
+		    strcmp(name, dev) == 0;
 	if (file)
 		fclose(file);
 	EXPECT(found, "no counters of %s", dev);
 }
 
-bool net_await_xdp(int side, const char *dev, struct child *child)
+/* Sockets of AF_XDP are the only ones that are mapped. */
+static bool has_mapped_sockets(const struct child *child)
 {
-	static struct child ip;
+	char path[64], line[512];
+	bool found = false;
+	FILE *maps;
 
-	for (int64_t deadline = now_ms() + 10000; now_ms() < deadline; sleep_ms(5)) {
-		net_run(side, &ip, ARGV("ip", "-d", "link", "show", "dev", dev));
-		if (strstr(ip.out, "prog/xdp")) {
-			sleep_ms(30); /* the queues follow the program */
+	snprintf(path, sizeof(path), "/proc/%d/maps", (int)child->pid);
+	maps = fopen(path, "r");
+	while (maps && !found && fgets(line, sizeof(line), maps))
+		found = strstr(line, "socket:[");
+	if (maps)
+		fclose(maps);
+	return found;
+}
+
+/* Which system call it sleeps in; -1: none, or it cannot be told. */
+static long sleeps_in(const struct child *child)
+{
+	char path[64];
+	long number = -1;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/syscall", (int)child->pid);
+	file = fopen(path, "r");
+	if (file && fscanf(file, "%ld", &number) != 1)
+		number = -1;
+	if (file)
+		fclose(file);
+	return number;
+}
+
+static bool waits_for_packets(const struct child *child)
+{
+	long call = sleeps_in(child);
+
+#ifdef SYS_poll
+	if (call == SYS_poll || call == SYS_epoll_wait)
+		return true;
+#endif
+	return call == SYS_ppoll || call == SYS_epoll_pwait;
+}
+
+bool net_await_port(struct child *child)
+{
+	for (int64_t deadline = now_ms() + 10000; now_ms() < deadline && child_is_running(child); sleep_ms(2))
+		if (has_mapped_sockets(child) && waits_for_packets(child))
 			return true;
-		}
-		if (!child_is_running(child))
-			break;
-	}
 	child_wait(child, 0);
-	return EXPECT(false, "%s did not take %s: %s%s", child->what, dev, child->out, child->err);
+	return EXPECT(false, "%s did not come to wait for packets: %s%s", child->what, child->out, child->err);
 }
 
 /* ---- JSON */
@@ -326,5 +364,7 @@ double json_double_of(const struct child *child, const char *key)
 
 	snprintf(word, sizeof(word), "\"%s\": ", key);
 	at = strstr(child->out, word);
-	return EXPECT(at, "%s: no \"%s\" in:\n%s%s", child->what, key, child->out, child->err) ? strtod(at + strlen(word), NULL) : 0;
+	return EXPECT(at, "%s: no \"%s\" in:\n%s%s", child->what, key, child->out, child->err)
+	           ? strtod(at + strlen(word), NULL)
+	           : 0;
 }

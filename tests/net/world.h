@@ -37,7 +37,8 @@ enum net_quiet {
 	NET_QUIET, /* no IPv6: the host says nothing of its own, so that what is received is what was sent */
 };
 /* A veth pair, both ends up, with so many queues each way. */
-void net_join(int side, const char *dev, int peer_side, const char *peer_dev, int queues, int mtu, enum net_quiet quiet);
+void net_join(int side, const char *dev, int peer_side, const char *peer_dev, int queues, int mtu,
+              enum net_quiet quiet);
 /* "10.9.0.1/24"; an IPv6 address is usable at once. */
 void net_address(int side, const char *dev, const char *address);
 
@@ -47,7 +48,7 @@ int net_run(int side, struct child *child, const char *const *argv); /* to its e
 /* Runs a script of the shell that must end with 0; its output until the next call. */
 const char *net_script(int side, const char *format, ...) __attribute__((__format__(__printf__, 2, 3)));
 
-#define ARGV(...)                   ((const char *const[]){ __VA_ARGS__, NULL })
+#define ARGV(...)                    ((const char *const[]){ __VA_ARGS__, NULL })
 #define NMX_IN(side, child, ...)     net_start(side, child, NMX(__VA_ARGS__))
 #define NMX_RUN_IN(side, child, ...) net_run(side, child, NMX(__VA_ARGS__))
 
@@ -69,8 +70,8 @@ struct net_counters {
 };
 void net_counters(int side, const char *dev, struct net_counters *counters);
 
-/* Until the program in the namespace has attached its XDP program to the interface: from then on packets reach it. */
-bool net_await_xdp(int side, const char *dev, struct child *child);
+/* Until the program has opened its interface and waits for packets.  False, and a failure: it has not. */
+bool net_await_port(struct child *child);
 
 /* Sum of every number in the first JSON object of that key; 0 when there is none. */
 uint64_t json_sum(const struct child *child, const char *object);
