@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* What every benchmark needs: an end with a reason, a clock, processors, medians. */
 #include <errno.h>
+#include <ftw.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "bench.h"
 
@@ -56,6 +59,32 @@ double quantile(double *values, int n, double q)
 {
 	qsort(values, (size_t)n, sizeof(*values), by_value);
 	return values[(int)((n - 1) * q + 0.5)];
+}
+
+static char directory[] = "/dev/shm/nmx-bench-XXXXXX";
+static pid_t owner;
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+static void remove_directory(void)
+{
+	if (getpid() == owner) /* not a child that ends */
+		nftw(directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+const char *temporary_directory(void)
+{
+	if (!mkdtemp(directory))
+		die(directory, strerror(errno));
+	owner = getpid();
+	atexit(remove_directory);
+	return directory;
 }
 
 bool named_in(const char *name, char **names)

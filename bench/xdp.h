@@ -6,8 +6,9 @@
  *   contender, second processor   c0 ==veth== g0   generator and drain, first processor: always the same bare loop
  *                                 c1 ==veth== g1
  *
- *   receive and drop   g0 -> c0         counted by the contender
- *   transmit           c0 -> g0         counted at the drain
+ *   receive and drop   g0 -> c0             counted by the contender
+ *   the same, fed                           with frames as a driver hands them over, made in the kernel (xdp_feed.c)
+ *   transmit           c0 -> g0             counted at the drain
  *   forward            g0 -> c0, c1 -> g1   counted at the drain
  */
 #ifndef NMX_BENCH_XDP_H
@@ -20,7 +21,8 @@
 
 /* ---- the run (xdp_main.c) */
 
-enum job { RX_DROP, TX, FORWARD };
+enum job { RX_DROP, RX_FED, TX, FORWARD };
+static inline bool only_receives(enum job job) { return job == RX_DROP || job == RX_FED; }
 
 struct xdp_plan {
 	enum job job;
@@ -59,6 +61,9 @@ struct contender {
 
 extern const struct contender xsk_contender, nmx_contender, packet_contender, dpdk_contender;
 
+/* The feeder of RX_FED: sends to an interface as fast as the kernel can make frames, until the signal FEED_END. */
+#define FEED_END SIGUSR1
+void feed(const struct xdp_plan *plan, struct xdp_meeting *m, const char *interface);
 void far_side(const struct xdp_plan *plan, struct xdp_meeting *m);
 
 /* One frame: addresses of nobody, the ethertype for local experiments, then a pattern. */
@@ -73,10 +78,17 @@ void enter_namespace(int netns);
 /* Takes away an XDP program that a contender has left on c0 or c1. */
 void clean_lab(void);
 unsigned ifindex_of(const char *name);
+/* Receives in NAPI, as a NIC does, also while no XDP program is there. */
+void switch_gro_on(const char *name);
 
 /* ---- AF_XDP by system calls (xdp_socket.c) */
 
 enum { CHUNK = 2048 };
+
+union bpf_attr;
+struct bpf_insn;
+int bpf(int command, union bpf_attr *attr);
+int load_xdp_program(const struct bpf_insn *code, uint32_t instructions);
 
 struct xsk_ring {
 	_Atomic uint32_t *producer, *consumer;

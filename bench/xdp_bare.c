@@ -1,42 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/*
- * The bare loops over AF_XDP: the least that could do the same.  One acquire and one release a ring and batch, always
- * spinning, no checks, no counters but the one that is measured.  And the far side of every run, made of the same.
- */
-#include "xdp.h"
-
-static inline uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
-static inline uint32_t acquire(_Atomic uint32_t *index) { return atomic_load_explicit(index, memory_order_acquire); }
-static inline void release(_Atomic uint32_t *index, uint32_t value) { atomic_store_explicit(index, value, memory_order_release); }
+/* The bare loops over AF_XDP, spinning: as a contender, and as the far side of every run. */
+#include "xdp_bare.h"
 
 /* ---- receive and drop */
-
-struct receiver {
-	struct xsk *x;
-	uint32_t taken, filled;
-	uint64_t bytes;
-};
-
-/* Takes up to `most` packets and gives their chunks back; returns how many. */
-static inline uint32_t take(struct receiver *r, uint32_t most)
-{
-	struct xsk_ring *rx = &r->x->rx, *fill = &r->x->fill;
-	uint32_t n = least(acquire(rx->producer) - r->taken, most);
-
-	if (n == 0)
-		return 0;
-	for (uint32_t i = 0; i < n; i++) {
-		const struct xdp_desc *d = xsk_desc(rx, r->taken + i);
-
-		r->bytes += d->len;
-		*xsk_addr(fill, r->filled + i) = d->addr;
-	}
-	r->taken += n;
-	r->filled += n;
-	release(rx->consumer, r->taken);
-	release(fill->producer, r->filled);
-	return n;
-}
 
 static void receive_and_drop(const struct xdp_plan *plan, struct xdp_meeting *m, const char *interface, _Atomic uint64_t *counter)
 {
@@ -58,11 +24,6 @@ static void receive_and_drop(const struct xdp_plan *plan, struct xdp_meeting *m,
 
 /* ---- transmit */
 
-struct sender {
-	struct xsk *x;
-	uint32_t put, done, first_chunk, slots;
-};
-
 /* The chunks that packets are sent from, one after the other for ever. */
 static struct sender make_sender(struct xsk *x, const struct xdp_plan *plan)
 {
@@ -71,27 +32,6 @@ static struct sender make_sender(struct xsk *x, const struct xdp_plan *plan)
 	for (uint32_t i = 0; i < plan->slots; i++)
 		write_frame(x->umem + (size_t)(s.first_chunk + i) * CHUNK, plan->len);
 	return s;
-}
-
-/* Sends a batch; when there is no room for it, only has the kernel go on. */
-static inline void put(struct sender *s, uint32_t batch, uint32_t len)
-{
-	struct xsk_ring *tx = &s->x->tx, *comp = &s->x->comp;
-
-	s->done = acquire(comp->producer);
-	release(comp->consumer, s->done);
-	if (s->slots - (s->put - s->done) >= batch) {
-		for (uint32_t i = 0; i < batch; i++) {
-			struct xdp_desc *d = xsk_desc(tx, s->put + i);
-
-			d->addr = (uint64_t)(s->first_chunk + ((s->put + i) & tx->mask)) * CHUNK;
-			d->len = len;
-			d->options = 0;
-		}
-		s->put += batch;
-		release(tx->producer, s->put);
-	}
-	xsk_kick(s->x);
 }
 
 static void transmit(const struct xdp_plan *plan, struct xdp_meeting *m, const char *interface)
@@ -107,45 +47,6 @@ static void transmit(const struct xdp_plan *plan, struct xdp_meeting *m, const c
 }
 
 /* ---- forward */
-
-struct forwarder {
-	struct xsk *from, *to;
-	uint32_t taken, filled, put, done;
-};
-
-/* Chunks that have been sent from go back into the fill ring that they came from. */
-static inline void reclaim(struct forwarder *f)
-{
-	struct xsk_ring *comp = &f->to->comp, *fill = &f->from->fill;
-	uint32_t n = acquire(comp->producer) - f->done;
-
-	if (n == 0)
-		return;
-	for (uint32_t i = 0; i < n; i++)
-		*xsk_addr(fill, f->filled + i) = *xsk_addr(comp, f->done + i);
-	f->filled += n;
-	f->done += n;
-	release(comp->consumer, f->done);
-	release(fill->producer, f->filled);
-}
-
-static inline void move_on(struct forwarder *f, uint32_t batch, uint32_t slots)
-{
-	struct xsk_ring *rx = &f->from->rx, *tx = &f->to->tx;
-	uint32_t n = least(acquire(rx->producer) - f->taken, batch);
-
-	n = least(n, slots - (f->put - acquire(tx->consumer)));
-	for (uint32_t i = 0; i < n; i++)
-		*xsk_desc(tx, f->put + i) = *xsk_desc(rx, f->taken + i);
-	if (n > 0) {
-		f->taken += n;
-		f->put += n;
-		release(rx->consumer, f->taken);
-		release(tx->producer, f->put);
-	}
-	if (f->put != f->done)
-		xsk_kick(f->to);
-}
 
 static void forward(const struct xdp_plan *plan, struct xdp_meeting *m)
 {
@@ -187,7 +88,9 @@ static void generate_and_drain(const struct xdp_plan *plan, struct xdp_meeting *
 
 void far_side(const struct xdp_plan *plan, struct xdp_meeting *m)
 {
-	if (plan->job == RX_DROP)
+	if (plan->job == RX_FED)
+		feed(plan, m, "g0");
+	else if (plan->job == RX_DROP)
 		transmit(plan, m, "g0");
 	else if (plan->job == TX)
 		receive_and_drop(plan, m, "g0", &m->arrived);
@@ -199,7 +102,7 @@ void far_side(const struct xdp_plan *plan, struct xdp_meeting *m)
 
 static void bare_run(const struct xdp_plan *plan, struct xdp_meeting *m)
 {
-	if (plan->job == RX_DROP)
+	if (only_receives(plan->job))
 		receive_and_drop(plan, m, "c0", &m->count);
 	else if (plan->job == TX)
 		transmit(plan, m, "c0");

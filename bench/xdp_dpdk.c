@@ -38,7 +38,7 @@ static void exec_testpmd(const struct xdp_plan *plan)
 	static char cpus[32], slots[2][16], length[32], batch[16];
 	const char *args[MOST_ARGS] = { find_testpmd(), "--lcores", cpus, "--no-pci", "--no-huge", "--no-shconf", "-m", "256", "--no-telemetry",
 		                        "--log-level=3", "--vdev=net_af_xdp0,iface=c0", NULL };
-	static const char *const modes[] = { "--forward-mode=rxonly", "--forward-mode=txonly", "--forward-mode=io" };
+	static const char *const modes[] = { "--forward-mode=rxonly", "--forward-mode=rxonly", "--forward-mode=txonly", "--forward-mode=io" };
 	int n = 0, cpu = sched_getcpu();
 
 	snprintf(cpus, sizeof(cpus), "0@%d,1@%d", cpu, cpu);

@@ -6,14 +6,12 @@
  * As nmx-bench: in turns, in fresh pinned processes, and the ratio of each pair counts.  Root only.
  */
 #include <errno.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,9 +24,14 @@ static const struct xdp_case {
 	enum job job;
 	uint32_t len;
 } cases[] = {
-	{ "rxdrop-60", "receive and drop, 60 bytes", RX_DROP, 60 },   { "rxdrop-1500", "receive and drop, 1500 bytes", RX_DROP, 1500 },
-	{ "tx-60", "transmit, 60 bytes", TX, 60 },                    { "tx-1500", "transmit, 1500 bytes", TX, 1500 },
-	{ "fwd-60", "forward, 60 bytes", FORWARD, 60 },               { "fwd-1500", "forward, 1500 bytes", FORWARD, 1500 },
+	{ "rxdrop-60", "receive and drop, 60 bytes", RX_DROP, 60 },
+	{ "rxdrop-1500", "receive and drop, 1500 bytes", RX_DROP, 1500 },
+	{ "rxfed-60", "the same, fed as by a driver", RX_FED, 60 },
+	{ "rxfed-1500", "the same, fed as by a driver", RX_FED, 1500 },
+	{ "tx-60", "transmit, 60 bytes", TX, 60 },
+	{ "tx-1500", "transmit, 1500 bytes", TX, 1500 },
+	{ "fwd-60", "forward, 60 bytes", FORWARD, 60 },
+	{ "fwd-1500", "forward, 1500 bytes", FORWARD, 1500 },
 };
 enum { NUM_CASES = sizeof(cases) / sizeof(cases[0]) };
 
@@ -57,7 +60,7 @@ struct options {
 static struct xdp_meeting *meeting;
 static int tries, runs, disturbed_runs;
 static int far_netns, cpus[2];
-static char directory[] = "/dev/shm/nmx-bench-xdp-XXXXXX";
+static const char *directory;
 
 void write_frame(uint8_t *data, uint32_t len)
 {
@@ -65,32 +68,6 @@ void write_frame(uint8_t *data, uint32_t len)
 
 	memset(data, 0x5a, len);
 	memcpy(data, header, sizeof(header));
-}
-
-/* ---- what must not stay, however it ends */
-
-static pid_t owner;
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
-static void remove_directory(void)
-{
-	if (getpid() == owner)
-		nftw(directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-static void make_directory(void)
-{
-	if (!mkdtemp(directory))
-		die(directory, strerror(errno));
-	owner = getpid();
-	atexit(remove_directory);
 }
 
 /* ---- one run */
@@ -133,7 +110,7 @@ static void let_run(double seconds, uint32_t until_ready, const pid_t pid[2])
 
 static uint64_t packets_so_far(const struct contender *c, const struct xdp_plan *plan, uint64_t *when)
 {
-	if (plan->job == RX_DROP && c->has_to_be_asked) {
+	if (only_receives(plan->job) && c->has_to_be_asked) {
 		meeting->asked++;
 		for (int ms = 0; meeting->answered != meeting->asked; ms++) {
 			if (ms > PATIENCE_S * 1000)
@@ -144,7 +121,7 @@ static uint64_t packets_so_far(const struct contender *c, const struct xdp_plan 
 		return meeting->count;
 	}
 	*when = now_ns();
-	return plan->job == RX_DROP ? meeting->count : meeting->arrived;
+	return only_receives(plan->job) ? meeting->count : meeting->arrived;
 }
 
 /* Nanoseconds that a process was ready to run and did not; 0 where the kernel does not say. */
@@ -181,6 +158,8 @@ static double try_run(const struct contender *c, const struct xdp_plan *plan, do
 	after = packets_so_far(c, plan, &to);
 	waited = waited_ns(pid[0]) + waited_ns(pid[1]) - waited;
 	meeting->stop = 1;
+	if (plan->job == RX_FED)
+		kill(pid[0], FEED_END);
 	for (int i = 0; i < 2; i++)
 		if (waitpid(pid[i], &status, 0) < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
 			kill(pid[!i], SIGKILL);
@@ -388,7 +367,7 @@ int main(int argc, char **argv)
 		die("root is needed", "it makes namespaces and interfaces of its own; run it with sudo");
 	two_cpus(cpus);
 	far_netns = make_lab();
-	make_directory();
+	directory = temporary_directory();
 	meeting = mmap(NULL, sizeof(*meeting), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (meeting == MAP_FAILED)
 		die("mmap", strerror(errno));

@@ -3,13 +3,17 @@
  * process that has it, however that ends. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -87,6 +91,7 @@ int make_lab(void)
 		if (ip(-1, "link add c%d numrxqueues 1 numtxqueues 1 type veth peer name g%d numrxqueues 1 numtxqueues 1 netns %d", i, i, (int)child) != 0 ||
 		    ip(-1, "link set c%d addrgenmode none up", i) != 0 || ip(far, "link set g%d addrgenmode none up", i) != 0)
 			die("veth pairs", "cannot be made");
+	switch_gro_on("c0");
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
 	return far;
@@ -106,4 +111,16 @@ unsigned ifindex_of(const char *name)
 	if (index == 0)
 		die(name, strerror(errno));
 	return index;
+}
+
+void switch_gro_on(const char *name)
+{
+	struct ethtool_value value = { .cmd = ETHTOOL_SGRO, .data = 1 };
+	struct ifreq request = { .ifr_data = (void *)&value };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+	if (fd < 0 || ioctl(fd, SIOCETHTOOL, &request) < 0)
+		die(name, "GRO cannot be switched on");
+	close(fd);
 }

@@ -114,7 +114,7 @@ static void forward(const struct xdp_plan *plan, struct xdp_meeting *m)
 
 static void nmx_run(const struct xdp_plan *plan, struct xdp_meeting *m)
 {
-	if (plan->job == RX_DROP)
+	if (only_receives(plan->job))
 		receive_and_drop(plan, m);
 	else if (plan->job == TX)
 		transmit(plan, m);

@@ -17,7 +17,7 @@
 #endif
 enum { RETRIES = 400, RETRY_US = 5000 }; /* the kernel lets go of a queue some time after its last user has */
 
-static int bpf(enum bpf_cmd command, union bpf_attr *attr)
+int bpf(int command, union bpf_attr *attr)
 {
 	return (int)syscall(SYS_bpf, command, attr, sizeof(*attr));
 }
@@ -44,6 +44,23 @@ static int make_map(int fd)
 	return map;
 }
 
+int load_xdp_program(const struct bpf_insn *code, uint32_t instructions)
+{
+	union bpf_attr attr;
+	int program;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.prog_type = BPF_PROG_TYPE_XDP;
+	attr.expected_attach_type = BPF_XDP;
+	attr.insns = (uintptr_t)code;
+	attr.insn_cnt = instructions;
+	attr.license = (uintptr_t) "Dual MIT/GPL";
+	program = bpf(BPF_PROG_LOAD, &attr);
+	if (program < 0)
+		die("an XDP program", strerror(errno));
+	return program;
+}
+
 /* return bpf_redirect_map(&map, ctx->rx_queue_index, XDP_PASS); */
 static int load_program(int map)
 {
@@ -55,19 +72,8 @@ static int load_program(int map)
 		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_redirect_map },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
-	union bpf_attr attr;
-	int program;
 
-	memset(&attr, 0, sizeof(attr));
-	attr.prog_type = BPF_PROG_TYPE_XDP;
-	attr.expected_attach_type = BPF_XDP;
-	attr.insns = (uintptr_t)code;
-	attr.insn_cnt = sizeof(code) / sizeof(code[0]);
-	attr.license = (uintptr_t) "Dual MIT/GPL";
-	program = bpf(BPF_PROG_LOAD, &attr);
-	if (program < 0)
-		die("an XDP program", strerror(errno));
-	return program;
+	return load_xdp_program(code, sizeof(code) / sizeof(code[0]));
 }
 
 static int attach(int program, unsigned ifindex)
