@@ -71,7 +71,8 @@ static uint64_t sum_of_fragments(const struct nmx__fragment *fragments, uint32_t
 }
 
 /* [at, view->end) is a segment of TCP or UDP; pseudo is the sum of the addresses. */
-static bool find_in_transport(const struct view *view, uint32_t at, uint8_t protocol, uint64_t pseudo, struct segment *out)
+static bool find_in_transport(const struct view *view, uint32_t at, uint8_t protocol, uint64_t pseudo,
+                              struct segment *out)
 {
 	const uint32_t len = view->end - at;
 
@@ -108,7 +109,8 @@ static bool find_in_v4(struct view view, uint32_t at, struct segment *out)
 
 static uint64_t sum_of_v6_address(const uint8_t *address)
 {
-	return (uint64_t)nmx__raw32(address) + nmx__raw32(address + 4) + nmx__raw32(address + 8) + nmx__raw32(address + 12);
+	return (uint64_t)nmx__raw32(address) + nmx__raw32(address + 4) + nmx__raw32(address + 8) +
+	       nmx__raw32(address + 12);
 }
 
 /* With segments left, the destination that counts is the last one: first in the list of a segment routing header, last
@@ -198,14 +200,14 @@ static bool is_right(const struct nmx__fragment *fragments, uint32_t n, const st
 	return fold(segment->pseudo + sum_of_fragments(fragments, n, segment->start, segment->end)) == 0xffff;
 }
 
-/* The field holds what the pseudo header adds.  As Linux does it (skb_checksum_help), never 0, which is no checksum. */
+/* The field holds what the pseudo header adds.  As Linux does it (skb_checksum_help): never 0, which is no checksum, but
+ * its other form. */
 static void complete(const struct nmx__fragment *fragments, uint32_t n, const struct segment *segment)
 {
-	uint16_t sum = (uint16_t)~fold(sum_of_fragments(fragments, n, segment->start, segment->end));
+	const uint16_t sum = fold(sum_of_fragments(fragments, n, segment->start, segment->end));
+	const uint16_t checksum = sum == 0xffff ? 0xffff : (uint16_t)~sum;
 
-	if (sum == 0)
-		sum = 0xffff;
-	memcpy(fragments[0].data + segment->field, &sum, sizeof(sum));
+	memcpy(fragments[0].data + segment->field, &checksum, sizeof(checksum));
 }
 
 static bool complete_in_vxlan(const struct nmx__fragment *fragments, uint32_t n, const struct view *view,
@@ -213,7 +215,8 @@ static bool complete_in_vxlan(const struct nmx__fragment *fragments, uint32_t n,
 {
 	struct segment inner;
 
-	if (!find_in_vxlan(*view, outer, &inner) || !looks_partial(fragments, &inner) || is_right(fragments, n, &inner))
+	if (!find_in_vxlan(*view, outer, &inner) || !looks_partial(fragments, &inner) ||
+	    is_right(fragments, n, &inner))
 		return false;
 	/* An outer checksum that is right vouches for what is inside.  One that a stack computed for when the inner one
 	 * will be complete is not right yet. */
