@@ -32,6 +32,7 @@ static const struct {
 	{ -1019, "NMX_ERR_CORRUPT", EBADMSG },
 	{ -1020, "NMX_ERR_PEER_GONE", EPIPE },
 	{ -1021, "NMX_ERR_FORKED", ESTALE },
+	{ -1022, "NMX_ERR_LINK_DOWN", ENETDOWN },
 };
 enum { NUM_ERRORS = sizeof(errors) / sizeof(errors[0]) };
 
@@ -45,7 +46,7 @@ static void values_names_and_errnos_never_change(void **state)
 		require_equal(nmx_errno(errors[i].value), errors[i].sys);
 	}
 	require_equal(NMX_ERR_IO, -1001);
-	require_equal(NMX_ERR_FORKED, -1021);
+	require_equal(NMX_ERR_LINK_DOWN, -1022);
 	require_equal(NMX_OK, 0);
 }
 
