@@ -88,7 +88,10 @@ struct nmx_port {
 /* Adds ring `index` of the port; NULL when there is no memory.  Freed by core. */
 struct nmx__ring *nmx__port_add_ring(struct nmx_port *port, bool is_tx, uint32_t index);
 
-extern const struct nmx__backend nmx__pipe_backend, nmx__loop_backend, nmx__null_backend, nmx__pcap_backend;
+/* For a plain name that there is no interface of: what may have been meant, or "". */
+const char *nmx__name_hint(const char *name);
+
+extern const struct nmx__backend nmx__xdp_backend, nmx__pipe_backend, nmx__loop_backend, nmx__null_backend, nmx__pcap_backend;
 
 const struct nmx__backend *nmx__backend_find(enum nmx_backend id); /* NULL: there is none of this number */
 /* The backend that port->name and port->options lead to, or NULL with the report filled in and *err set. */

@@ -18,6 +18,8 @@
 const char *nmx_path, *run_dir;
 static int failures;
 static bool pinned;
+static void (*before_exec)(void *);
+static void *before_exec_arg;
 
 bool expect_failed(const char *file, int line, const char *condition, const char *format, ...)
 {
@@ -51,6 +53,12 @@ int64_t now_ms(void)
 
 void child_pin(bool one_processor) { pinned = one_processor; }
 
+void child_before_exec(void (*fn)(void *), void *arg)
+{
+	before_exec = fn;
+	before_exec_arg = arg;
+}
+
 static void run_child(const struct child *child, const char *const *argv)
 {
 	cpu_set_t cpus;
@@ -68,6 +76,8 @@ static void run_child(const struct child *child, const char *const *argv)
 	dup2(null, STDIN_FILENO);
 	dup2(child->out_fd, STDOUT_FILENO);
 	dup2(child->err_fd, STDERR_FILENO);
+	if (before_exec)
+		before_exec(before_exec_arg);
 	execv(argv[0], (char *const *)argv);
 	_exit(127);
 }
@@ -111,6 +121,8 @@ static bool has_ended(struct child *child)
 	child->code = WIFEXITED(status) ? WEXITSTATUS(status) : RUN_SIGNAL + WTERMSIG(status);
 	return true;
 }
+
+bool child_is_running(struct child *child) { return !has_ended(child); }
 
 int child_wait(struct child *child, int timeout_ms)
 {
@@ -221,6 +233,14 @@ int64_t json_number(const struct child *child, const char *key)
 	if (!EXPECT(at, "%s: no \"%s\" in:\n%s%s", child->what, key, child->out, child->err))
 		return -1;
 	return strtoll(at + strlen(word), NULL, 10);
+}
+
+bool json_has(const struct child *child, const char *key)
+{
+	char word[64];
+
+	snprintf(word, sizeof(word), "\"%s\": ", key);
+	return strstr(child->out, word);
 }
 
 void run_await_processes(unsigned processes)

@@ -28,8 +28,11 @@ int expect_result(void); /* what main() returns: 0, or 1 after a failure */
 /* Starts argv[0] with no input; its output goes to unlinked files.  Both ends on one processor: child_pin(true). */
 void child_start(struct child *child, const char *const *argv);
 void child_pin(bool one_processor);
+/* Called in every child that is started from now on, last thing before its program; NULL: nothing is. */
+void child_before_exec(void (*fn)(void *), void *arg);
 /* Waits, kills what does not end (RUN_TIMED_OUT), and reads the output.  Returns the code. */
 int child_wait(struct child *child, int timeout_ms);
+bool child_is_running(struct child *child);
 /* Has it written so to standard error (or output) by now?  Waits until it has, or ended, or time is up. */
 bool child_will_say(struct child *child, const char *text, int timeout_ms);
 bool child_says(const struct child *child, const char *text); /* anywhere; counts a failure if not */
@@ -54,5 +57,6 @@ int64_t now_ms(void);
 
 /* A number out of JSON text: the first with that key.  -1 and a failure if there is none. */
 int64_t json_number(const struct child *child, const char *key);
+bool json_has(const struct child *child, const char *key);
 
 #endif

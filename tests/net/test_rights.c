@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* What opening an interface says to a process that may not: which capability it lacks, and the line that gives it; and that
+ * with these, and no others, anybody can. */
+#include <errno.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "world.h"
+
+enum { HOST, NEIGHBOUR, MTU = 1500, NOBODY = 65534 };
+#define BIT(cap) (UINT64_C(1) << (cap))
+
+#ifndef CAP_BPF
+#define CAP_BPF 39
+#endif
+
+static struct child child;
+static uint64_t granted; /* what the next child has */
+static bool as_nobody;
+
+/* In the child.  The bounding set is what root's programs do not get beyond, the ambient set what others' keep. */
+static void drop_rights(void *arg)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+	bool good = prctl(PR_SET_KEEPCAPS, 1) == 0;
+
+	(void)arg;
+	for (int cap = 0; cap <= 40; cap++)
+		if (!(granted & BIT(cap)) && prctl(PR_CAPBSET_READ, cap) == 1)
+			good = prctl(PR_CAPBSET_DROP, cap) == 0 && good;
+	if (as_nobody)
+		good = setgroups(0, NULL) == 0 && setresgid(NOBODY, NOBODY, NOBODY) == 0 &&
+		       setresuid(NOBODY, NOBODY, NOBODY) == 0 && good;
+	for (int i = 0; i < 2; i++)
+		data[i].effective = data[i].permitted = data[i].inheritable = (uint32_t)(granted >> 32 * i);
+	good = (!as_nobody || syscall(SYS_capset, &head, data) == 0) &&
+	       good; /* root gets what is in the bounding set anyway */
+	for (int cap = 0; as_nobody && cap <= 40; cap++)
+		if (granted & BIT(cap))
+			good = prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) == 0 && good;
+	if (!good || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		_exit(125);
+}
+
+/* To the end, or as far as the port's being open.  The namespace is entered by the test, for the child may not. */
+static void start_with(uint64_t rights, bool nobody, const char *port)
+{
+	granted = rights;
+	as_nobody = nobody;
+	net_enter(HOST);
+	child_before_exec(drop_rights, NULL);
+	NMX_START(&child, "sink", port, "-q", "--timeout", "1");
+	child_before_exec(NULL, NULL);
+	net_leave();
+}
+
+static void is_refused(uint64_t rights, bool nobody, const char *port, const char *const *names)
+{
+	start_with(rights, nobody, port);
+	child_ends(&child, 1);
+	for (; *names; names++)
+		child_says(&child, *names);
+	child_says(&child, "setcap");
+	child_says(&child, "eth0");
+}
+
+#define ALL        (BIT(41) - 1)
+#define NAMES(...) ((const char *const[]){ __VA_ARGS__, NULL })
+
+/* One lacks, and is named.  CAP_SYS_ADMIN stands for CAP_BPF, so it goes with it. */
+static void the_one_that_lacks_is_named(const char *port)
+{
+	is_refused(ALL & ~BIT(CAP_NET_RAW), false, port, NAMES("CAP_NET_RAW"));
+	is_refused(ALL & ~(BIT(CAP_BPF) | BIT(CAP_SYS_ADMIN)), false, port, NAMES("CAP_BPF"));
+	is_refused(ALL & ~BIT(CAP_NET_ADMIN), false, port, NAMES("CAP_NET_ADMIN"));
+	is_refused(0, false, port, NAMES("CAP_NET_RAW"));
+}
+
+/* As the setcap line would give them.  A port that ends by its time being up was open. */
+static void what_is_named_is_enough(void)
+{
+	start_with(BIT(CAP_NET_RAW) | BIT(CAP_BPF) | BIT(CAP_NET_ADMIN) | BIT(CAP_IPC_LOCK), true, "eth0");
+	child_wait(&child, 10000);
+	EXPECT(strstr(child.err, "time is up"), "nobody with these capabilities: %d: %s%s", child.code, child.out,
+	       child.err);
+}
+
+static bool nobody_can_run_nmx(void)
+{
+	start_with(0, true, "null:");
+	return child_wait(&child, 10000) != 127 && child.code != 126;
+}
+
+int main(int argc, char **argv)
+{
+	static struct snapshot before;
+
+	net_begin(argc, argv, 2);
+	net_needs_ports();
+	setenv("NMX_DIR", run_dir, 1);
+	net_join(HOST, "eth0", NEIGHBOUR, "eth0", 1, MTU, NET_QUIET);
+	net_snapshot(HOST, "eth0", &before);
+	the_one_that_lacks_is_named("eth0");
+	the_one_that_lacks_is_named("eth0^");
+	net_same_within(HOST, "eth0", &before, 1000);
+	if (nobody_can_run_nmx()) {
+		chmod(run_dir, 0700);
+		EXPECT(chown(run_dir, NOBODY, NOBODY) == 0, "chown: %s", strerror(errno));
+		is_refused(0, true, "eth0", NAMES("CAP_NET_RAW", "CAP_NET_ADMIN"));
+		what_is_named_is_enough();
+		net_same_within(HOST, "eth0", &before, 1000);
+	} else {
+		printf("not tried as another user: %s is in a place where others may not look\n", nmx_path);
+	}
+	return expect_result();
+}
