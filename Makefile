@@ -5,6 +5,7 @@
 #   make demo       installs what is missing, builds, and shows packets moving
 #   make check      installs what is missing, builds, and runs all tests
 #   make bench      measures pipes against a bare loop (BENCH="--quick turn-spin": options and cases)
+#   make bench-xdp  measures interfaces against a bare AF_XDP loop, AF_PACKET and DPDK; root only, as it makes its own
 #   make instructions  instructions per packet of the inlines, by gcc and clang
 #   make sanitize   the tests under AddressSanitizer with UndefinedBehaviorSanitizer, and under ThreadSanitizer
 #   make checked    the tests with a checked library
@@ -74,6 +75,13 @@ bench:
 	@$(MAKE) --no-print-directory quiet
 	@$(BUILD)/nmx-bench $(BENCH)
 
+# In network namespaces of its own: root.
+bench-xdp:
+	@$(PACKAGES) build
+	@$(MAKE) --no-print-directory quiet
+	@$(BUILD)/nmx-bench-sync $(filter --%,$(BENCH))
+	@$(BUILD)/nmx-bench-xdp $(BENCH)
+
 # Counted, not timed: callgrind.
 instructions:
 	@$(PACKAGES) build sanitize count
@@ -94,4 +102,4 @@ install: all
 clean:
 	rm -rf $(BUILD) build-asan build-tsan build-checked build-fuzz
 
-.PHONY: all demo quiet check sanitize sanitize-address sanitize-thread checked fuzz bench instructions lint install clean
+.PHONY: all demo quiet check sanitize sanitize-address sanitize-thread checked fuzz bench bench-xdp instructions lint install clean

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* What the cases of nmx-bench share: two pinned processes, a page between them, and a clock. */
+/* What the benchmarks share: a clock, processors, medians; and the cases of nmx-bench: two pinned processes and a page
+ * between them. */
 #ifndef NMX_BENCH_H
 #define NMX_BENCH_H
 
@@ -33,7 +34,14 @@ struct contest {
 
 extern const struct contest bare_stream, nmx_stream, bare_spin, nmx_spin, bare_sleep, nmx_sleep;
 
+/* common.c: of nmx-bench and nmx-bench-xdp. */
+_Noreturn void die(const char *what, const char *why);
 uint64_t now_ns(void);
+void two_cpus(int cpu[2]); /* the first two processors that we may use */
+void pin(int cpu);
+double quantile(double *values, int n, double q); /* sorts them */
+const char *temporary_directory(void);            /* goes, with what is in it, when the calling process ends by itself */
+bool named_in(const char *name, char **names);    /* no names: all are meant */
 
 /* What is measured of a run: after a tenth of its time to warm up. */
 struct window {
@@ -46,7 +54,6 @@ struct window window_open(const struct plan *plan);
 bool window_over(struct window *w, uint64_t count, struct meeting *m);
 
 void meet(struct meeting *m); /* waits until both are there */
-_Noreturn void die(const char *what, const char *why);
 
 static inline void spin_hint(void)
 {

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# Instructions per packet of the loops in instructions.c, counted by callgrind: repeatable, whatever else the machine
-# does.  Usage: instructions.sh BUILD_DIRECTORY [COMPILER...]
+# Instructions per packet of the loops in instructions.c, and, for root, of a sync of an interface in sync.c, counted by
+# callgrind: repeatable, whatever else the machine does.  Usage: instructions.sh BUILD_DIRECTORY [COMPILER...]
 set -eu
 build=$1
 shift
@@ -32,4 +32,25 @@ for loop in rx_by_hand rx_for_each rx_recv rx_recv_batch tx_by_hand tx_batch tx_
 		printf '%10s' "$(cost "$work/$compiler" "$loop" | awk -v n=$packets '{ printf "%.1f", $1 / n }')"
 	done
 	printf '\n'
+done
+
+# A sync of an interface, as the build directory's compiler made it.  The two programs are told apart by the function that a
+# turn is; what plays the kernel is outside of it, but for sendto, which is not counted.
+sync_cost() {
+	out=$(valgrind --tool=callgrind --dump-instr=no --toggle-collect="$3" --toggle-collect=sendto --callgrind-out-file="$work/out.%p" \
+		"$build/nmx-bench-sync" --count "$1" "$2" 2>"$work/err") || { grep -v '^==' "$work/err" >&2; exit 1; }
+	cat "$work"/out.* | awk -v n="${out##* }" '/^totals:/ { total += $2 } END { printf "%.1f", total / n }'
+	rm -f "$work"/out.*
+}
+
+if [ "$(id -u)" -ne 0 ]; then
+	echo "instructions: as root, those of a sync of an interface as well"
+	exit 0
+fi
+printf '\n%-22s%10s%10s%10s\n' 'sync, batch 64' nmx bare 'nmx adds'
+for loop in 'sync-rx nmx_receive bare_receive' 'sync-tx nmx_send bare_send' 'sync-fwd nmx_forward_all bare_forward'; do
+	set -- $loop
+	ours=$(sync_cost "$1" nmx "$2")
+	bare=$(sync_cost "$1" xsk "$3")
+	printf '%-22s%10s%10s%10s\n' "$1" "$ours" "$bare" "$(echo "$ours $bare" | awk '{ printf "%.1f", $1 - $2 }')"
 done

@@ -15,7 +15,6 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "bench.h"
@@ -42,20 +41,6 @@ static const struct bench_case cases[] = {
 	{ "turn-sleep", &nmx_sleep, &bare_sleep, { 0 }, true, 1.3, "round trip, sleeping, against two eventfds" },
 };
 enum { NUM_CASES = sizeof(cases) / sizeof(cases[0]) };
-
-_Noreturn void die(const char *what, const char *why)
-{
-	fprintf(stderr, "nmx-bench: %s: %s\n", what, why);
-	exit(1);
-}
-
-uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 struct window window_open(const struct plan *plan)
 {
@@ -87,33 +72,16 @@ void meet(struct meeting *m)
 		sched_yield();
 }
 
-/* The first two processors that we may use. */
-static void two_cpus(int cpu[2])
-{
-	cpu_set_t set;
-	int found = 0;
-
-	sched_getaffinity(0, sizeof(set), &set);
-	for (int i = 0; i < CPU_SETSIZE && found < 2; i++)
-		if (CPU_ISSET(i, &set))
-			cpu[found++] = i;
-	if (found < 2)
-		die("pinning", "two processors are needed");
-}
-
 static pid_t start(void (*half)(const struct plan *, struct meeting *), const struct plan *plan, struct meeting *m, int cpu)
 {
 	pid_t pid = fork();
-	cpu_set_t set;
 
 	if (pid < 0)
 		die("fork", strerror(errno));
 	if (pid > 0)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	sched_setaffinity(0, sizeof(set), &set);
+	pin(cpu);
 	half(plan, m);
 	_exit(0);
 }
@@ -138,19 +106,6 @@ static double run(const struct contest *contest, const struct plan *plan, struct
 	if (m->count == 0)
 		die("a run", "measured nothing");
 	return turns ? (double)m->elapsed_ns / (double)m->count : (double)m->count * 1e3 / (double)m->elapsed_ns;
-}
-
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double quantile(double *values, int n, double q)
-{
-	qsort(values, (size_t)n, sizeof(*values), by_value);
-	return values[(int)((n - 1) * q + 0.5)];
 }
 
 static void measure(const struct bench_case *c, bool quick, bool json, const char *directory, struct meeting *m)
@@ -183,16 +138,6 @@ static void measure(const struct bench_case *c, bool quick, bool json, const cha
 		printf("%-14s %9.4g %9.4g %-5s %6.2f  [%.2f-%.2f]  %-8s %s\n", c->name, a, b, unit, middle, low, high,
 		       c->goal == 0 ? "" : (c->turns ? middle <= c->goal : low >= c->goal) ? "met" : "NOT met", c->what);
 	fflush(stdout);
-}
-
-static bool wanted(const char *name, char **names)
-{
-	if (!*names)
-		return true;
-	for (; *names; names++)
-		if (strcmp(name, *names) == 0)
-			return true;
-	return false;
 }
 
 static int usage(const char *offending)
@@ -232,7 +177,7 @@ int main(int argc, char **argv)
 	if (!json)
 		printf("%-14s %9s %9s %-5s %6s  %-11s  %-8s\n", "case", "nmx", "bare", "unit", "ratio", "[quartiles]", "goal");
 	for (int i = 0; i < NUM_CASES; i++)
-		if (wanted(cases[i].name, argv))
+		if (named_in(cases[i].name, argv))
 			measure(&cases[i], quick, json, directory, m);
 	if (rmdir(directory) < 0)
 		die(directory, strerror(errno)); /* a run left something behind */

@@ -149,14 +149,15 @@ static void audit(struct visit *visit, const char *segment)
 		json_u64(visit->json, "free", err ? 0 : a.free);
 		json_u64(visit->json, "queued", err ? 0 : a.queued);
 		json_u64(visit->json, "held", err ? 0 : a.held);
+		json_u64(visit->json, "quarantined", err ? 0 : a.quarantined);
 		json_u64(visit->json, "lost", err ? 0 : a.lost);
 		json_u64(visit->json, "doubled", err ? 0 : a.doubled);
 		json_close_object(visit->json);
 	} else if (err)
 		printf("    audit: %s\n", why.text);
 	else
-		printf("    audit: %u free, %u in queues, %u held, %u lost, %u doubled: %s\n", a.free, a.queued, a.held, a.lost, a.doubled,
-		       clean ? "every buffer has one owner" : "they do not add up (exact only while nothing moves)");
+		printf("    audit: %u free, %u in queues, %u held, %u in quarantine, %u lost, %u doubled: %s\n", a.free, a.queued, a.held,
+		       a.quarantined, a.lost, a.doubled, clean ? "every buffer has one owner" : "they do not add up (exact only while nothing moves)");
 }
 
 static void clean(struct visit *visit, const char *segment)

@@ -36,7 +36,7 @@ static void say_trouble(const struct ping *ping)
 	const char *port = ping->port->name;
 
 	if (ping->err < 0)
-		say("ping", "%s: %s", port, nmx_strerror(ping->err));
+		port_say_error(ping->port, ping->err);
 	else if (ping->peer_gone)
 		say("ping", "the other end has gone");
 	else if (ping->lost_in_a_row >= PING_GIVE_UP)

@@ -185,6 +185,6 @@ enum receive_end pong_run(struct port *port, struct live *live, bool spin, uint6
 	if (end != RECEIVE_ENOUGH)
 		return end;
 	if (pong.sender.err < 0)
-		say(port->command, "%s: %s", port->name, nmx_strerror(pong.sender.err));
+		port_say_error(port, pong.sender.err);
 	return pong.sender.err < 0 ? RECEIVE_FAILED : stop_asked() ? RECEIVE_STOPPED : RECEIVE_PEER_GONE;
 }

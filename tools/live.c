@@ -26,33 +26,48 @@ void live_start(struct live *live, bool quiet)
 	live->colour = live_colour(STDERR_FILENO);
 }
 
-static void show_line(const struct live *live, double seconds, uint64_t packets, uint64_t bytes)
+static void show_rate(const struct live *live, double seconds, const struct live_count *now,
+                      const struct live_count *last)
 {
-	char total[UNITS_TEXT], rate[UNITS_TEXT], bits[UNITS_TEXT];
-	const char *bold = live->colour ? "\033[1m" : "", *red = live->colour ? "\033[31m" : "";
-	const char *plain = live->colour ? "\033[0m" : "";
+	char rate[UNITS_TEXT], bits[UNITS_TEXT];
+	const char *bold = live->colour ? "\033[1m" : "", *plain = live->colour ? "\033[0m" : "";
 
-	units_scaled(rate, (double)(packets - live->last_packets) / seconds, "pps");
-	units_scaled(bits, (double)(bytes - live->last_bytes) * 8 / seconds, "bit/s");
-	fprintf(stderr, "%s%s%s%s  %s  %s packets", live->terminal ? "\r" : "", bold, rate, plain, bits,
-		units_grouped(total, packets));
+	units_scaled(rate, (double)(now->packets - last->packets) / seconds, "pps");
+	units_scaled(bits, (double)(now->bytes - last->bytes) * 8 / seconds, "bit/s");
+	fprintf(stderr, "%s%s%s  %s  ", bold, rate, plain, bits);
+}
+
+static void show_line(const struct live *live, double seconds, const struct live_count *counts, int ways)
+{
+	static const char *const arrows[LIVE_WAYS] = { "-> ", "<- " };
+	const char *red = live->colour ? "\033[31m" : "", *plain = live->colour ? "\033[0m" : "";
+	uint64_t packets = 0;
+	char text[UNITS_TEXT];
+
+	fputs(live->terminal ? "\r" : "", stderr);
+	for (int i = 0; i < ways; i++) {
+		fputs(ways > 1 ? arrows[i] : "", stderr);
+		show_rate(live, seconds, &counts[i], &live->last[i]);
+		packets += counts[i].packets;
+	}
+	fprintf(stderr, "%s packets", units_grouped(text, packets));
 	if (live->percent >= 0)
 		fprintf(stderr, "  %.0f %%", live->percent);
 	if (live->bad)
-		fprintf(stderr, "  %s%s bad%s", red, units_grouped(total, live->bad), plain);
+		fprintf(stderr, "  %s%s bad%s", red, units_grouped(text, live->bad), plain);
 	fputs(live->terminal ? "\033[K" : "\n", stderr);
 	fflush(stderr);
 	say_line_stands(live->terminal);
 }
 
-void live_show(struct live *live, uint64_t now_ns, uint64_t packets, uint64_t bytes)
+void live_show(struct live *live, uint64_t now_ns, const struct live_count *counts, int ways)
 {
 	if (live->on && now_ns > live->last_ns)
-		show_line(live, (double)(now_ns - live->last_ns) / (double)CLOCK_SECOND, packets, bytes);
+		show_line(live, (double)(now_ns - live->last_ns) / (double)CLOCK_SECOND, counts, ways);
 	live->last_ns = now_ns;
-	live->last_packets = packets;
-	live->last_bytes = bytes;
 	live->next_ns = now_ns + CLOCK_SECOND;
+	for (int i = 0; i < ways; i++)
+		live->last[i] = counts[i];
 }
 
 void live_end(struct live *live)

@@ -2,32 +2,43 @@
 #include "port.h"
 
 #include <inttypes.h>
+#include <net/if.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "say.h"
 #include "units.h"
 
-static int check_out(struct port *port, uint32_t flags)
+static int check_out(struct port *port)
 {
+	const struct nmx_info *info = &port->info;
+	uint32_t tx = info->tx_rings + info->host_tx_rings, rx = info->rx_rings + info->host_rx_rings;
 	int err = 0;
 
-	if (!(flags & NMX_RX_ONLY))
-		err = nmx_tx_ring(port->nm, 0, &port->tx);
-	if (err < 0)
-		return err;
-	uint32_t rings = flags & NMX_TX_ONLY ? 0 : port->info.rx_rings;
-	port->rx = calloc(rings ? rings : 1, sizeof(struct nmx_rx *));
-	if (!port->rx)
+	port->all_tx = calloc(tx + 1, sizeof(struct nmx_tx *));
+	port->rx = calloc(rx + 1, sizeof(struct nmx_rx *));
+	if (!port->all_tx || !port->rx)
 		return NMX_ERR_NO_MEMORY;
-	for (; port->num_rx < rings; port->num_rx++) {
+	for (; port->num_tx < tx && err == 0; port->num_tx += err == 0)
+		err = nmx_tx_ring(port->nm, port->num_tx, &port->all_tx[port->num_tx]);
+	for (; port->num_rx < rx && err == 0; port->num_rx += err == 0)
 		err = nmx_rx_ring(port->nm, port->num_rx, &port->rx[port->num_rx]);
-		if (err < 0)
-			return err;
-	}
-	return 0;
+	port->tx = port->all_tx[0];
+	return err;
 }
 
 int port_open(struct port *port, const char *command, const struct port_options *options, uint32_t flags)
+{
+	if (port_open_any(port, command, options, flags) != EXIT_OK)
+		return EXIT_FAILED;
+	bool lacks_tx = !(flags & NMX_RX_ONLY) && port->num_tx == 0;
+	if (!lacks_tx && ((flags & NMX_TX_ONLY) || port->num_rx > 0))
+		return EXIT_OK;
+	port_close(port);
+	return say(command, "%s: the port has no %s ring", options->name, lacks_tx ? "transmit" : "receive");
+}
+
+int port_open_any(struct port *port, const char *command, const struct port_options *options, uint32_t flags)
 {
 	struct nmx_options open_options = {
 		.tx_slots = (uint32_t)options->slots,
@@ -45,12 +56,11 @@ int port_open(struct port *port, const char *command, const struct port_options 
 	if (report.text[0])
 		say(command, "%s", report.text);
 	nmx_port_info(port->nm, &port->info);
-	err = check_out(port, flags);
-	if (err < 0) {
-		port_close(port);
-		return say(command, "%s: %s", options->name, nmx_strerror(err));
-	}
-	return EXIT_OK;
+	err = check_out(port);
+	if (err == 0)
+		return EXIT_OK;
+	port_close(port);
+	return say(command, "%s: %s", options->name, nmx_strerror(err));
 }
 
 void port_close(struct port *port)
@@ -58,7 +68,9 @@ void port_close(struct port *port)
 	for (uint32_t i = 0; i < port->num_rx; i++)
 		nmx_rx_close(port->rx[i]);
 	free(port->rx);
-	nmx_tx_close(port->tx);
+	for (uint32_t i = 0; i < port->num_tx; i++)
+		nmx_tx_close(port->all_tx[i]);
+	free(port->all_tx);
 	nmx_close(port->nm);
 	*port = (struct port){ .command = port->command, .name = port->name };
 }
@@ -75,7 +87,7 @@ int port_wait_rx(struct port *port, int timeout_ms)
 	return nmx_wait(entries, n, timeout_ms);
 }
 
-#define CAUSES 7
+#define CAUSES 8
 struct cause {
 	uint64_t count;
 	const char *key, *what;
@@ -93,6 +105,7 @@ static void list_drops(const struct port *port, struct cause causes[CAUSES])
 	causes[4] = (struct cause){ s.drop_invalid, "invalid", "invalid descriptors" };
 	causes[5] = (struct cause){ s.drop_kernel, "kernel", "dropped by the kernel" };
 	causes[6] = (struct cause){ s.drop_unread, "unread", "received and never read" };
+	causes[7] = (struct cause){ s.drop_device, "device", "dropped by the interface" };
 }
 
 void port_drops_json(const struct port *port, struct json *json)
@@ -107,7 +120,7 @@ void port_drops_json(const struct port *port, struct json *json)
 	json_close_object(json);
 }
 
-void port_drops_say(const struct port *port, FILE *to)
+static void say_drops(const struct port *port, FILE *to, bool named)
 {
 	struct cause causes[CAUSES];
 	char text[UNITS_TEXT];
@@ -115,5 +128,49 @@ void port_drops_say(const struct port *port, FILE *to)
 	list_drops(port, causes);
 	for (int i = 0; i < CAUSES; i++)
 		if (causes[i].count)
-			fprintf(to, "dropped  %s: %s\n", units_grouped(text, causes[i].count), causes[i].what);
+			fprintf(to, "dropped  %s%s%s: %s\n", named ? port->name : "", named ? ": " : "",
+				units_grouped(text, causes[i].count), causes[i].what);
+}
+
+void port_drops_say(const struct port *port, FILE *to)
+{
+	say_drops(port, to, false);
+}
+
+void port_drops_say_named(const struct port *port, FILE *to)
+{
+	say_drops(port, to, true);
+}
+
+static bool is_interface(const struct port *port)
+{
+	return port->info.backend == NMX_XDP || port->info.backend == NMX_NETMAP;
+}
+
+int port_say_error(const struct port *port, int err)
+{
+	if (err == NMX_ERR_GONE && is_interface(port))
+		return say(port->command, "%s: the interface is gone: it was removed, or moved to another network namespace",
+			   port->name);
+	return say(port->command, "%s: %s", port->name, nmx_strerror(err));
+}
+
+/* What stands before the rings, as the library reads it: '-' begins a ring when only digits follow. */
+void port_interface(const struct port *port, char *name)
+{
+	const char *at = port->info.name, *colon = strchr(at, ':');
+	size_t len;
+
+	name[0] = '\0';
+	if (!is_interface(port))
+		return;
+	at = colon ? colon + 1 : at;
+	len = strcspn(at, "^*/@{}");
+	size_t digits = len;
+	while (digits > 0 && at[digits - 1] >= '0' && at[digits - 1] <= '9')
+		digits--;
+	if (digits > 1 && digits < len && at[digits - 1] == '-')
+		len = digits - 1;
+	if (len < IFNAMSIZ)
+		snprintf(name, IFNAMSIZ, "%.*s", (int)len, at);
 }

@@ -27,14 +27,17 @@ struct port {
 	const char *command, *name; /* for messages */
 	struct nmx_port *nm;
 	struct nmx_info info;
-	struct nmx_tx *tx;  /* ring 0; NULL with NMX_RX_ONLY */
-	struct nmx_rx **rx; /* all rings; none with NMX_TX_ONLY */
-	uint32_t num_rx;
+	struct nmx_tx *tx;      /* the first of all_tx; NULL: none */
+	struct nmx_tx **all_tx; /* all rings, those of the host last; none with NMX_RX_ONLY */
+	struct nmx_rx **rx;     /* the same; none with NMX_TX_ONLY */
+	uint32_t num_tx, num_rx;
 };
 
 /* Opens the port and checks its rings out; flags: enum nmx_option_flags.  Returns EXIT_OK, or says why not and
  * returns EXIT_FAILED: there is nothing to close then. */
 int port_open(struct port *port, const char *command, const struct port_options *options, uint32_t flags);
+/* The same for a port that need not have both kinds of rings. */
+int port_open_any(struct port *port, const char *command, const struct port_options *options, uint32_t flags);
 void port_close(struct port *port);
 
 /* Waits for a packet on any receive ring; timeout_ms at most STOP_SLICE_MS.  Returns as nmx_wait(). */
@@ -43,5 +46,12 @@ int port_wait_rx(struct port *port, int timeout_ms);
 /* Drops since the port was made, by cause: nothing when there are none. */
 void port_drops_json(const struct port *port, struct json *json);
 void port_drops_say(const struct port *port, FILE *to);
+void port_drops_say_named(const struct port *port, FILE *to); /* for commands with several ports */
+
+/* An error of a ring, with the port's name.  Returns EXIT_FAILED. */
+int port_say_error(const struct port *port, int err);
+
+/* The interface behind the port, "" when it is none: name has IFNAMSIZ bytes. */
+void port_interface(const struct port *port, char *name);
 
 #endif

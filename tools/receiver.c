@@ -18,7 +18,7 @@ static enum turn look_at(struct receiver *r, uint32_t index)
 		return TURN_NOTHING;
 	}
 	if (waiting < 0) {
-		say(r->port->command, "%s: %s", r->port->name, nmx_strerror(waiting));
+		port_say_error(r->port, waiting);
 		return TURN_FAILED;
 	}
 	if (waiting == 0)
@@ -77,7 +77,7 @@ enum receive_end receive(struct receiver *r)
 		}
 		int err = port_wait_rx(r->port, STOP_SLICE_MS);
 		if (err < 0 && err != NMX_ERR_PEER_GONE) {
-			say(r->port->command, "%s: %s", r->port->name, nmx_strerror(err));
+			port_say_error(r->port, err);
 			return RECEIVE_FAILED;
 		}
 	}

@@ -101,7 +101,7 @@ uint64_t sender_finish(struct sender *sender)
 		return 0;
 	uint64_t left = slots_in_use(sender);
 	if (sender->err < 0)
-		say(command, "%s: %s", sender->port->name, nmx_strerror(sender->err));
+		port_say_error(sender->port, sender->err);
 	else if (sender->peer_gone)
 		say(command, "the other end has gone; it did not take the last packets (slots: %s)",
 		    units_grouped(text, left));

@@ -28,7 +28,8 @@
 	X(-1018, OTHER_REGION, EXDEV, "the buffer belongs to another memory region")               \
 	X(-1019, CORRUPT, EBADMSG, "shared memory holds what no nmx process writes")               \
 	X(-1020, PEER_GONE, EPIPE, "the other end has closed or died; another may take its place") \
-	X(-1021, FORKED, ESTALE, "this is a forked child: the port stayed with its parent")
+	X(-1021, FORKED, ESTALE, "this is a forked child: the port stayed with its parent")        \
+	X(-1022, LINK_DOWN, ENETDOWN, "the interface is down; traffic goes on when it is up again")
 /* clang-format on */
 
 enum nmx_error {

@@ -27,7 +27,7 @@ struct nmx_segment_info {
 	int err;              /* 0, or why it cannot be looked at: NMX_ERR_CORRUPT, ... */
 	char problem[256];    /* that, as a sentence */
 	uint32_t members;     /* processes in it that are alive */
-	uint32_t dead;        /* that died and have not been recovered yet */
+	uint32_t dead;        /* that died and have not been recovered yet, or not of the buffers that the kernel held */
 	uint32_t pipes;
 	uint32_t bufs, free_bufs;
 	uint64_t bytes;       /* that it takes of the file system now */
@@ -66,6 +66,7 @@ struct nmx_audit {
 	uint32_t held;    /* by members: rings and spares */
 	uint32_t lost;    /* marked as used, and nobody has them */
 	uint32_t doubled; /* that more than one has, or that are had and marked as free */
+	uint32_t quarantined; /* that the kernel held for a process that died, until it has certainly let go: two seconds */
 };
 NMX_MUST_CHECK int nmx_segment_audit(const char *directory, const char *segment, struct nmx_audit *audit,
                                      struct nmx_report *report);

@@ -43,6 +43,17 @@ enum nmx_backend { NMX_ANY, NMX_NETMAP, NMX_XDP, NMX_PIPE, NMX_SWITCH, NMX_PCAP,
 /* "pipe"; never NULL. */
 const char *nmx_backend_name(enum nmx_backend backend);
 
+/* How packets of an interface come to us: from the best to the last. */
+enum nmx_mode {
+	NMX_MODE_NONE,      /* not an interface */
+	NMX_MODE_NETMAP,    /* the netmap device */
+	NMX_MODE_ZERO_COPY, /* AF_XDP: the device reads and writes our buffers */
+	NMX_MODE_COPY,      /* AF_XDP in the driver; the kernel copies each packet once */
+	NMX_MODE_TC,        /* by tc and a pair of interfaces of ours: host rings, and drivers without XDP */
+};
+/* "copy"; never NULL. */
+const char *nmx_mode_name(uint32_t mode);
+
 enum nmx_option_flags {
 	NMX_EXCLUSIVE = 1 << 0, /* nobody else may open the port (pipe ends always are) */
 	NMX_TX_ONLY   = 1 << 1,
@@ -51,6 +62,10 @@ enum nmx_option_flags {
 	NMX_CHAINS    = 1 << 4, /* accept packets longer than a slot, as chains (NMX_MORE).  Without it a
 	                         * port never shows a chain; longer packets are dropped and counted */
 	NMX_BLOCKING  = 1 << 5, /* switch ports: a full destination holds the sender instead of dropping */
+	NMX_PROMISC   = 1 << 6, /* interfaces: receive also what is for other addresses, by packet membership,
+	                         * undone by the kernel; without effect on other ports */
+	NMX_BUSY_POLL = 1 << 7, /* interfaces: a sync drives the device itself instead of leaving that to
+	                         * interrupts; without effect on other ports */
 };
 
 /* Zero is every field's default, so name only what you want.  The library is told the size of the struct
@@ -101,6 +116,8 @@ struct nmx_info {
 	int32_t numa_node;    /* -1: none */
 	uint32_t region;      /* ports of one region exchange buffers */
 	char name[64];        /* as it would be opened again; cut when it is longer (a capture's file) */
+	uint32_t mode;        /* enum nmx_mode */
+	uint32_t rx_queues, tx_queues; /* of the interface, that this port has taken */
 };
 void nmx_port_info_sized(const struct nmx_port *port, struct nmx_info *info, size_t size);
 static inline void nmx_port_info(const struct nmx_port *port, struct nmx_info *info)
@@ -155,6 +172,9 @@ struct nmx_stats {
 	uint64_t resets;
 	uint64_t wakeups;        /* system calls made to wake the other end */
 	uint64_t sleeps;         /* times that a wait went to sleep */
+	/* Bytes that had to be copied between memory regions, or into what a device registered. */
+	uint64_t rx_copied_bytes, tx_copied_bytes;
+	uint64_t drop_device;    /* counted by the interface itself, since the port was opened */
 };
 void nmx_port_stats_sized(const struct nmx_port *port, struct nmx_stats *stats, size_t size);
 static inline void nmx_port_stats(const struct nmx_port *port, struct nmx_stats *stats)

@@ -116,7 +116,7 @@ void nmx__local_handle(struct nmx_port *port, const struct nmx__local *local, st
 	port->info.flags = port->options.flags & (NMX_TX_ONLY | NMX_RX_ONLY | NMX_CHAINS);
 }
 
-void nmx__local_stats(struct nmx__own_ring *const *own, uint32_t n, const struct nmx_port *port, struct nmx_stats *stats)
+void nmx__local_stats(struct nmx__own_ring *const *own, uint32_t n, struct nmx_stats *stats)
 {
 	uint64_t sum[NMX__NUM_COUNTERS] = { 0 };
 
@@ -124,5 +124,4 @@ void nmx__local_stats(struct nmx__own_ring *const *own, uint32_t n, const struct
 		for (unsigned i = 0; i < NMX__NUM_COUNTERS; i++)
 			sum[i] += atomic_load_explicit(&own[ring]->counters.at[i], memory_order_relaxed);
 	memcpy(stats, sum, sizeof(*stats));
-	stats->drop_too_long += __atomic_load_n(&port->forward_too_long, __ATOMIC_RELAXED);
 }

@@ -34,12 +34,7 @@ struct nmx__own_ring *nmx__local_ring(struct nmx__local *local, uint32_t slots, 
 /* Fills in a handle and port->info's sizes from the ring. */
 void nmx__local_handle(struct nmx_port *port, const struct nmx__local *local, struct nmx__ring *ring, struct nmx__own_ring *own);
 
-static inline struct netmap_ring *nmx__own_netmap_ring(struct nmx__own_ring *own)
-{
-	return (struct netmap_ring *)((uint8_t *)own + own->ring_ofs);
-}
-
 /* Sums the counters of a small port's rings. */
-void nmx__local_stats(struct nmx__own_ring *const *own, uint32_t n, const struct nmx_port *port, struct nmx_stats *stats);
+void nmx__local_stats(struct nmx__own_ring *const *own, uint32_t n, struct nmx_stats *stats);
 
 #endif

@@ -181,7 +181,7 @@ static void loop_stats(struct nmx_port *port, struct nmx_stats *stats)
 {
 	struct loop_port *loop = port->state;
 
-	nmx__local_stats(loop->own, 2 * loop->rings, port, stats);
+	nmx__local_stats(loop->own, 2 * loop->rings, stats);
 }
 
 const struct nmx__backend nmx__loop_backend = {

@@ -151,7 +151,7 @@ static void null_stats(struct nmx_port *port, struct nmx_stats *stats)
 {
 	struct null_port *null = port->state;
 
-	nmx__local_stats(null->own, null->num_own, port, stats);
+	nmx__local_stats(null->own, null->num_own, stats);
 }
 
 const struct nmx__backend nmx__null_backend = {

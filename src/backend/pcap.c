@@ -387,7 +387,7 @@ static void pcap_port_stats(struct nmx_port *port, struct nmx_stats *stats)
 {
 	struct pcap_port *state = port->state;
 
-	nmx__local_stats(state->own, 1, port, stats);
+	nmx__local_stats(state->own, 1, stats);
 }
 
 const struct nmx__backend nmx__pcap_backend = {

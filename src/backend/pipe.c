@@ -7,7 +7,6 @@
 
 #include "backend/pipe.h"
 #include "base/fork.h"
-#include "base/poison.h"
 #include "base/report.h"
 
 #define DEFAULT_SLOTS 1024u
@@ -100,75 +99,21 @@ static int find_record(struct nmx_port *port, struct pipe_port *pipe, struct nmx
 
 /* ---- open: our rings */
 
-static struct nmx__own_ring *own_ring(const struct pipe_port *pipe, uint32_t i)
-{
-	return (struct nmx__own_ring *)((uint8_t *)pipe->extent + pipe->extent->ring_ofs[i]);
-}
-
-static uint32_t *held_cell(const struct pipe_port *pipe, uint32_t i)
-{
-	return (uint32_t *)((uint8_t *)pipe->extent + pipe->extent->held_ofs) + i;
-}
-
-/* The i-th place for a buffer in the extent: rings first, spares last. */
-static uint32_t *buffer_cell(void *arg, uint32_t i)
-{
-	const struct pipe_port *pipe = arg;
-
-	for (uint32_t ring = 0; ring < pipe->extent->num_rings; ring++) {
-		struct nmx__own_ring *own = own_ring(pipe, ring);
-
-		if (i < own->num_slots)
-			return &((struct netmap_ring *)((uint8_t *)own + own->ring_ofs))->slot[i].buf_idx;
-		i -= own->num_slots;
-	}
-	return held_cell(pipe, i);
-}
-
 /* The extent of our own file that holds the rings and spares, with a buffer in each place. */
 static int make_extent(struct nmx_port *port, struct pipe_port *pipe, struct nmx_report *why)
 {
 	const struct nmx__record_geometry *g = &pipe->geometry;
-	uint32_t num_tx = port->options.flags & NMX_RX_ONLY ? 0 : g->rings[pipe->end];
-	uint32_t num_rx = port->options.flags & NMX_TX_ONLY ? 0 : g->rings[!pipe->end];
-	uint32_t tx_slots = g->slots[pipe->end], rx_slots = g->slots[!pipe->end], num_held = port->info.extra_bufs;
-	size_t tx_bytes = nmx__qring_bytes(tx_slots), rx_bytes = nmx__qring_bytes(rx_slots);
-	size_t rings_at = nmx__round_up(sizeof(struct nmx__own_extent), 128), held_at = rings_at + num_tx * tx_bytes + num_rx * rx_bytes;
-	uint64_t buffers = (uint64_t)num_tx * tx_slots + (uint64_t)num_rx * rx_slots + num_held;
-	int err;
+	struct nmx__extent_plan plan = { .kind = NMX__EXTENT_PORT, .record = pipe->record, .end = pipe->end, .attach_gen = pipe->attach_gen };
 
-	if (buffers > pipe->seg->num_bufs)
-		return nmx__fail(why, NMX_ERR_NO_MEMORY, 0,
-		                 "%llu buffers are needed, and the segment \"%s/%s\" has %u in all; ask for fewer slots, or make it larger when "
-		                 "it is next made (segment_bufs), or use another (@segment=)",
-		                 (unsigned long long)buffers, pipe->seg->dir.path, pipe->seg->name, pipe->seg->num_bufs - NMX__FIRST_BUF);
-	err = nmx__extent_make(pipe->seg, held_at + num_held * sizeof(uint32_t), &pipe->extent, &pipe->extent_slot, why);
-	if (err < 0)
-		return err;
-	struct nmx__own_extent *extent = pipe->extent;
+	plan.num_tx = port->options.flags & NMX_RX_ONLY ? 0 : g->rings[pipe->end];
+	plan.num_rx = port->options.flags & NMX_TX_ONLY ? 0 : g->rings[!pipe->end];
+	plan.num_held = port->info.extra_bufs;
+	for (uint32_t i = 0; i < plan.num_tx + plan.num_rx; i++) {
+		uint32_t from = i < plan.num_tx ? pipe->end : !pipe->end, index = i < plan.num_tx ? i : i - plan.num_tx;
 
-	extent->record = nmx__record_index(pipe->seg, pipe->record);
-	extent->record_gen = atomic_load(&pipe->record->live);
-	extent->end = pipe->end;
-	extent->attach_gen = pipe->attach_gen;
-	extent->num_tx = num_tx;
-	extent->num_rings = num_tx + num_rx;
-	extent->num_held = num_held;
-	extent->held_ofs = (uint32_t)held_at;
-	for (uint32_t i = 0; i < extent->num_rings; i++) {
-		bool is_tx = i < num_tx;
-		uint32_t index = is_tx ? i : i - num_tx;
-
-		extent->ring_ofs[i] = (uint32_t)(rings_at + (is_tx ? i * tx_bytes : num_tx * tx_bytes + index * rx_bytes));
-		nmx__qring_init(own_ring(pipe, i), is_tx ? tx_slots : rx_slots, is_tx);
-		own_ring(pipe, i)->queue = nmx__record_queue_number(g, is_tx ? pipe->end : !pipe->end, index);
+		plan.ring[i] = (struct nmx__ring_plan){ .slots = g->slots[from], .queue = nmx__record_queue_number(g, from, index) };
 	}
-	atomic_thread_fence(memory_order_seq_cst);
-	extent->kind = NMX__EXTENT_PORT; /* from here on it counts */
-	err = nmx__bufs_claim(pipe->seg, (uint32_t)buffers, buffer_cell, pipe, why);
-	if (err < 0)
-		nmx__extent_free(pipe->seg, pipe->extent, pipe->extent_slot);
-	return err;
+	return nmx__extent_build(&pipe->extent, pipe->seg, &plan, why);
 }
 
 static void fill_handle(struct nmx_port *port, struct pipe_ring *r)
@@ -190,9 +135,9 @@ static uint32_t max_frags_of(uint32_t slots) { return slots - 1 < NETMAP_MAX_FRA
 
 static int make_ring(struct nmx_port *port, struct pipe_port *pipe, uint32_t i)
 {
-	bool is_tx = i < pipe->extent->num_tx;
-	uint32_t index = is_tx ? i : i - pipe->extent->num_tx, from = is_tx ? pipe->end : !pipe->end;
-	struct nmx__own_ring *own = own_ring(pipe, i);
+	bool is_tx = i < pipe->extent.own->num_tx;
+	uint32_t index = is_tx ? i : i - pipe->extent.own->num_tx, from = is_tx ? pipe->end : !pipe->end;
+	struct nmx__own_ring *own = nmx__extent_ring(&pipe->extent, i);
 	struct pipe_ring *r = (struct pipe_ring *)nmx__port_add_ring(port, is_tx, index);
 
 	if (!r)
@@ -215,8 +160,8 @@ static void fill_info(struct nmx_port *port, const struct pipe_port *pipe)
 {
 	struct nmx_info *info = &port->info;
 
-	info->tx_rings = pipe->extent->num_tx;
-	info->rx_rings = pipe->extent->num_rings - pipe->extent->num_tx;
+	info->tx_rings = pipe->extent.own->num_tx;
+	info->rx_rings = pipe->extent.own->num_rings - pipe->extent.own->num_tx;
 	info->tx_slots = pipe->geometry.slots[pipe->end];
 	info->rx_slots = pipe->geometry.slots[!pipe->end];
 	info->max_len = NMX__BUF_LEN;
@@ -226,23 +171,6 @@ static void fill_info(struct nmx_port *port, const struct pipe_port *pipe)
 }
 
 /* ---- close */
-
-/* Gives back the buffers of the extent and its counters: free first, then forgotten.  Under the segment lock. */
-static void free_extent(struct pipe_port *pipe)
-{
-	uint64_t counters[NMX__NUM_COUNTERS] = { 0 }, *set = nmx__bufs_set(pipe->seg);
-	size_t bytes = (size_t)(uint32_t)atomic_load(&pipe->seg->own->extent[pipe->extent_slot]) * NMX__PAGE;
-
-	nmx__extent_collect(pipe->seg, (const uint8_t *)pipe->extent, bytes, set, counters);
-	for (uint32_t i = 0; set && nmx__poisoning() && i < pipe->seg->num_bufs; i++)
-		if (set[i / 64] >> i % 64 & 1)
-			nmx__poison(nmx__seg_buf(pipe->seg, i), pipe->seg->buf_stride);
-	if (atomic_load(&pipe->record->end[pipe->end]) == nmx__end_make(pipe->seg->member, pipe->attach_gen)) /* else it never was */
-		nmx__totals_add(&pipe->record->totals[pipe->end], pipe->attach_gen, counters);
-	nmx__bufs_free_set(pipe->seg, set);
-	nmx__extent_free(pipe->seg, pipe->extent, pipe->extent_slot);
-	free(set);
-}
 
 static void close_rings(struct nmx_port *port)
 {
@@ -262,13 +190,13 @@ static void pipe_close(struct nmx_port *port)
 
 	close_rings(port);
 	if (nmx__seg_lock(pipe->seg, NULL) == 0) {
-		free_extent(pipe);
+		nmx__extent_release(&pipe->extent);
 		nmx__record_release(pipe->seg, pipe->record, pipe->end);
 		if (atomic_load(&pipe->record->live))
 			nmx__record_wake(pipe->seg, pipe->record);
 		nmx__seg_unlock(pipe->seg);
 	} else
-		nmx__extent_abandon(pipe->seg, pipe->extent, pipe->extent_slot, pipe->attach_gen);
+		nmx__extent_release_later(&pipe->extent);
 	nmx__seg_put(pipe->seg);
 	free(pipe);
 }
@@ -286,13 +214,13 @@ static int attach(struct nmx_port *port, struct pipe_port *pipe, struct nmx_repo
 	if (err < 0)
 		goto release;
 	fill_info(port, pipe); /* the rings' handles take the region from it */
-	for (uint32_t i = 0; i < pipe->extent->num_rings && err == 0; i++)
+	for (uint32_t i = 0; i < pipe->extent.own->num_rings && err == 0; i++)
 		err = make_ring(port, pipe, i);
 	if (err < 0) {
 		nmx__fail(why, err, 0, "cannot set up the rings of \"%s\": %s", port->name.port, nmx_strerror(err));
 		goto free_extent;
 	}
-	port->held = held_cell(pipe, 0);
+	port->held = nmx__extent_held(&pipe->extent, 0);
 	port->bufs = pipe->seg->bufs;
 	port->buf_stride = pipe->seg->buf_stride;
 	atomic_store(&pipe->record->end[pipe->end], nmx__end_make(pipe->seg->member, pipe->attach_gen));
@@ -300,7 +228,7 @@ static int attach(struct nmx_port *port, struct pipe_port *pipe, struct nmx_repo
 	return 0;
 
 free_extent:
-	free_extent(pipe);
+	nmx__extent_release(&pipe->extent);
 release:
 	nmx__record_release(pipe->seg, pipe->record, pipe->end);
 	return err;
@@ -319,15 +247,10 @@ static int pipe_open(struct nmx_port *port, struct nmx_report *why)
 	err = nmx__seg_get(&pipe->seg, port->options.directory, port->options.segment, port->options.segment_bufs, why);
 	if (err < 0)
 		goto free_pipe;
-	err = nmx__seg_lock(pipe->seg, why);
+	err = nmx__seg_lock_to_claim(pipe->seg, why);
 	if (err < 0)
 		goto put;
-	err = nmx__seg_is_linked(pipe->seg)
-	          ? nmx__recover_dead(pipe->seg, why)
-	          : nmx__fail(why, NMX_ERR_GONE, 0, "somebody removed \"%s/%s\" while this process uses it: close all its ports first",
-	                      pipe->seg->dir.path, pipe->seg->name);
-	if (err == 0)
-		err = attach(port, pipe, why);
+	err = attach(port, pipe, why);
 	nmx__seg_unlock(pipe->seg);
 	if (err == 0)
 		return 0;
@@ -346,11 +269,8 @@ static void pipe_stats(struct nmx_port *port, struct nmx_stats *stats)
 	uint64_t sum[NMX__NUM_COUNTERS];
 
 	nmx__totals_read(&pipe->record->totals[pipe->end], sum);
-	for (uint32_t ring = 0; ring < pipe->extent->num_rings; ring++)
-		for (unsigned i = 0; i < NMX__NUM_COUNTERS; i++)
-			sum[i] += atomic_load_explicit(&own_ring(pipe, ring)->counters.at[i], memory_order_relaxed);
+	nmx__extent_counters(&pipe->extent, sum);
 	memcpy(stats, sum, sizeof(*stats));
-	stats->drop_too_long += __atomic_load_n(&port->forward_too_long, __ATOMIC_RELAXED);
 }
 
 const struct nmx__backend nmx__pipe_backend = {

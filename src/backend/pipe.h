@@ -4,7 +4,7 @@
 #define NMX_BACKEND_PIPE_H
 
 #include "core/port.h"
-#include "shm/queue.h"
+#include "shm/extent.h"
 
 struct pipe_ring {
 	struct nmx__ring ring;
@@ -22,8 +22,7 @@ struct pipe_port {
 	struct nmx__record_geometry geometry;
 	uint32_t end; /* 0: x{1, 1: x}1 */
 	uint32_t attach_gen;
-	struct nmx__own_extent *extent;
-	uint32_t extent_slot;
+	struct nmx__extent extent;
 };
 
 static inline struct pipe_ring *pipe_ring(struct nmx__ring *ring) { return (struct pipe_ring *)ring; }

@@ -62,6 +62,13 @@ const char *nmx_backend_name(enum nmx_backend backend)
 	return (unsigned)backend < sizeof(names) / sizeof(names[0]) ? names[backend] : "unknown";
 }
 
+const char *nmx_mode_name(uint32_t mode)
+{
+	static const char *const names[] = { "none", "netmap", "zero-copy", "copy", "tc" };
+
+	return mode < sizeof(names) / sizeof(names[0]) ? names[mode] : "unknown";
+}
+
 /* What a person can do about an errno that says little by itself. */
 static const char *advice(int sys_errno)
 {

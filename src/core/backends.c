@@ -10,10 +10,6 @@ static const struct nmx__backend netmap_backend = {
 	.id = NMX_NETMAP,
 	.missing = "the netmap device is not served by this version",
 };
-static const struct nmx__backend xdp_backend = {
-	.id = NMX_XDP,
-	.missing = "network interfaces (AF_XDP) are not served by this version",
-};
 static const struct nmx__backend switch_backend = {
 	.id = NMX_SWITCH,
 	.missing = "the switch is not served by this version; a pipe connects two programs: x{1 and x}1",
@@ -21,7 +17,7 @@ static const struct nmx__backend switch_backend = {
 
 /* In the order in which a plain name tries them. */
 static const struct nmx__backend *const backends[] = {
-	&netmap_backend,    &xdp_backend,       &switch_backend,    &nmx__pipe_backend,
+	&netmap_backend,    &nmx__xdp_backend,  &switch_backend,    &nmx__pipe_backend,
 	&nmx__loop_backend, &nmx__null_backend, &nmx__pcap_backend,
 };
 enum { NUM_BACKENDS = sizeof(backends) / sizeof(backends[0]) };
@@ -70,7 +66,7 @@ static int choose_id(const struct nmx_port *port, enum nmx_backend *id, struct n
 }
 
 /* A plain name that is the prefix of a small port, without its colon. */
-static const char *hint(const char *name)
+const char *nmx__name_hint(const char *name)
 {
 	static const char *const small[][2] = { { "loop", "; did you mean loop: ?" }, { "null", "; did you mean null: ?" } };
 
@@ -88,10 +84,10 @@ const struct nmx__backend *nmx__backend_choose(const struct nmx_port *port, int 
 	*err = choose_id(port, &id, why);
 	if (*err < 0)
 		return NULL;
-	backend = id == NMX_ANY ? &xdp_backend : nmx__backend_find(id);
+	backend = id == NMX_ANY ? &nmx__xdp_backend : nmx__backend_find(id);
 	if (backend->ring_bytes)
 		return backend;
 	*err = nmx__fail(why, NMX_ERR_UNSUPPORTED_PLATFORM, 0, "\"%s\" cannot be opened here: %s%s", port->info.name, backend->missing,
-	                 hint(port->name.port));
+	                 nmx__name_hint(port->name.port));
 	return NULL;
 }

@@ -58,6 +58,14 @@ int nmx_rx_recv_copy(struct nmx_rx *rx, void *data, uint32_t size)
 	return (int)(to - (uint8_t *)data);
 }
 
+/* One thread at a time uses the ring, so this need not be one step. */
+static inline void count_copied(struct nmx_tx *tx, uint32_t bytes)
+{
+	uint64_t *copied = &nmx__ring_of_tx(tx)->forward_copied;
+
+	__atomic_store_n(copied, __atomic_load_n(copied, __ATOMIC_RELAXED) + bytes, __ATOMIC_RELAXED);
+}
+
 int nmx__forward_copy(struct nmx_tx *tx, struct nmx_frame *frame)
 {
 	struct netmap_slot *to = &tx->ring->slot[tx->ring->cur];
@@ -66,6 +74,7 @@ int nmx__forward_copy(struct nmx_tx *tx, struct nmx_frame *frame)
 		return NMX_ERR_PACKET_TOO_LARGE;
 	memcpy(tx->bufs + (size_t)to->buf_idx * tx->buf_size, frame->data, frame->len);
 	nmx__slot_fill(to, frame->len, frame->flags);
+	count_copied(tx, frame->len);
 	frame->data = NULL;
 	nmx__tx_advance(tx, frame->flags);
 	return 0;

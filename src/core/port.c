@@ -13,8 +13,8 @@
 #include "core/ring.h"
 
 #define MAX_EXTRA_BUFS (1u << 24) /* as many as the largest region has */
-#define ALL_FLAGS (NMX_EXCLUSIVE | NMX_TX_ONLY | NMX_RX_ONLY | NMX_ZERO_COPY | NMX_CHAINS | NMX_BLOCKING)
-#define MAX_EXTRA_BUFS (1u << 24)
+#define ALL_FLAGS                                                                                                       \
+	(NMX_EXCLUSIVE | NMX_TX_ONLY | NMX_RX_ONLY | NMX_ZERO_COPY | NMX_CHAINS | NMX_BLOCKING | NMX_PROMISC | NMX_BUSY_POLL)
 
 /* ---- open */
 
@@ -36,8 +36,6 @@ static int read_options(struct nmx_options *out, const struct nmx_options *optio
 		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "%u extra buffers: there can be %u", out->extra_bufs, MAX_EXTRA_BUFS);
 	if ((out->flags & NMX_TX_ONLY) && (out->flags & NMX_RX_ONLY))
 		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "NMX_TX_ONLY and NMX_RX_ONLY exclude each other");
-	if (out->extra_bufs > MAX_EXTRA_BUFS)
-		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "%u extra buffers: there can be %u", out->extra_bufs, MAX_EXTRA_BUFS);
 	return 0;
 }
 
@@ -363,8 +361,12 @@ void nmx_port_stats_sized(const struct nmx_port *port, struct nmx_stats *stats, 
 {
 	struct nmx_stats all = { 0 };
 
-	if (!nmx__forked(port->fork_generation))
+	if (!nmx__forked(port->fork_generation)) {
 		port->backend->stats((struct nmx_port *)port, &all);
+		all.drop_too_long += __atomic_load_n(&port->forward_too_long, __ATOMIC_RELAXED);
+		for (uint32_t i = 0; i < port->num_rings[1]; i++)
+			all.tx_copied_bytes += __atomic_load_n(&port->rings[1][i]->forward_copied, __ATOMIC_RELAXED);
+	}
 	memset(stats, 0, size);
 	memcpy(stats, &all, size < sizeof(all) ? size : sizeof(all));
 }

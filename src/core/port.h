@@ -30,6 +30,7 @@ struct nmx__ring {
 	bool fds_changed; /* set by the backend: poll_fds would say something new */
 	int epoll_fd;     /* that descriptor; -1: not asked for yet */
 	int tick_fd;      /* in it: at most a second passes unlooked at */
+	uint64_t forward_copied; /* bytes that forwarding into it had to copy; its user alone writes, anybody reads: atomic */
 	struct nmx__shadow *shadow; /* checked builds: the ring as the last sync left it */
 	/* backends append their own */
 };
@@ -59,7 +60,7 @@ struct nmx__backend {
 	int (*poll_fds)(struct nmx__ring *ring, struct pollfd fds[NMX__WAIT_FDS]);
 	/* A ring is given back by its user: frames and an open batch are no more. */
 	void (*release)(struct nmx__ring *ring);
-	/* Adds the counters of everybody who had this port. */
+	/* The counters of everybody who had this port, but for those that core keeps. */
 	void (*stats)(struct nmx_port *port, struct nmx_stats *stats);
 };
 
@@ -87,7 +88,10 @@ struct nmx_port {
 /* Adds ring `index` of the port; NULL when there is no memory.  Freed by core. */
 struct nmx__ring *nmx__port_add_ring(struct nmx_port *port, bool is_tx, uint32_t index);
 
-extern const struct nmx__backend nmx__pipe_backend, nmx__loop_backend, nmx__null_backend, nmx__pcap_backend;
+/* For a plain name that there is no interface of: what may have been meant, or "". */
+const char *nmx__name_hint(const char *name);
+
+extern const struct nmx__backend nmx__xdp_backend, nmx__pipe_backend, nmx__loop_backend, nmx__null_backend, nmx__pcap_backend;
 
 const struct nmx__backend *nmx__backend_find(enum nmx_backend id); /* NULL: there is none of this number */
 /* The backend that port->name and port->options lead to, or NULL with the report filled in and *err set. */

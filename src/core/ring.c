@@ -133,7 +133,7 @@ static inline int sync_ring(struct nmx__ring *ring, const char *caller)
 	if (__builtin_expect(n <= 0 && ring->fd_wanted, 0)) {
 		if (n == 0)
 			n = arm_fd(ring);
-		if (n == NMX_ERR_PEER_GONE || n == NMX_ERR_RESET)
+		if (n == NMX_ERR_PEER_GONE || n == NMX_ERR_LINK_DOWN || n == NMX_ERR_RESET)
 			arm_or_tick(ring); /* said once, and many a loop then waits for the next end at once */
 	}
 	nmx__check_after_sync(ring);

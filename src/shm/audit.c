@@ -12,6 +12,7 @@ struct walk {
 	struct nmx__segment *seg;
 	struct nmx__audit *audit;
 	uint16_t *owner;
+	bool quarantined[NMX__MAX_MEMBERS];
 };
 
 static bool is_used(const struct nmx__segment *seg, uint32_t index)
@@ -82,7 +83,7 @@ static void note_set(struct walk *walk, const uint64_t *set, uint32_t id)
 	}
 }
 
-static int collect_extent(const struct nmx__segment *seg, int fd, uint64_t where, uint64_t *set)
+static int collect_extent(const struct nmx__segment *seg, int fd, uint64_t where, uint64_t *set, uint64_t *in_kernel)
 {
 	uint64_t counters[NMX__NUM_COUNTERS] = { 0 };
 	size_t bytes;
@@ -92,12 +93,13 @@ static int collect_extent(const struct nmx__segment *seg, int fd, uint64_t where
 	if (err < 0)
 		return err;
 	if (extent)
-		nmx__extent_collect(seg, extent, bytes, set, counters);
+		nmx__extent_collect(seg, extent, bytes, set, in_kernel, counters);
 	free(extent);
 	return 0;
 }
 
-static int collect_file(const struct nmx__segment *seg, int fd, struct nmx__own_header *header, uint64_t *set)
+static int collect_file(const struct nmx__segment *seg, int fd, struct nmx__own_header *header, uint64_t *set,
+                        uint64_t *in_kernel)
 {
 	int err = 0;
 
@@ -105,23 +107,28 @@ static int collect_file(const struct nmx__segment *seg, int fd, struct nmx__own_
 		return NMX_ERR_IO;
 	for (uint32_t i = 0; i < NMX__MAX_EXTENTS && err == 0; i++)
 		if (atomic_load(&header->extent[i]))
-			err = collect_extent(seg, fd, atomic_load(&header->extent[i]), set);
+			err = collect_extent(seg, fd, atomic_load(&header->extent[i]), set, in_kernel);
 	return err;
 }
 
 static int walk_member(struct walk *walk, uint32_t id)
 {
 	struct nmx__own_header *header = malloc(sizeof(*header));
-	uint64_t *set = nmx__bufs_set(walk->seg);
-	int fd = nmx__member_open(walk->seg, id), err = header && set ? 0 : NMX_ERR_NO_MEMORY;
+	uint64_t *set = nmx__bufs_set(walk->seg), *in_kernel = nmx__bufs_set(walk->seg);
+	int fd = nmx__member_open(walk->seg, id), err = header && set && in_kernel ? 0 : NMX_ERR_NO_MEMORY;
+	bool alive = nmx__member_alive(walk->seg, id);
 
-	(*(nmx__member_alive(walk->seg, id) ? &walk->audit->members : &walk->audit->dead))++;
+	(*(alive ? &walk->audit->members : &walk->audit->dead))++;
+	walk->quarantined[id] = !alive && atomic_load(&walk->seg->members[id].quarantine_ms);
 	if (err == 0 && fd >= 0) /* no file: it has been recovered, all but for its id */
-		err = collect_file(walk->seg, fd, header, set);
+		err = collect_file(walk->seg, fd, header, set, in_kernel);
+	for (uint32_t word = 0; err == 0 && word < (walk->seg->num_bufs + 63) / 64; word++)
+		set[word] = in_kernel[word] | (walk->quarantined[id] ? 0 : set[word]);
 	if (err == 0)
 		note_set(walk, set, id);
 	if (fd >= 0)
 		close(fd);
+	free(in_kernel);
 	free(set);
 	free(header);
 	return err;
@@ -152,7 +159,7 @@ static void count(struct walk *walk)
 		else if (owner == A_QUEUE)
 			audit->queued++;
 		else if (owner != NOBODY)
-			audit->held++;
+			(*(walk->quarantined[owner - FIRST_MEMBER] ? &audit->quarantined : &audit->held))++;
 		else if (audit->lost++ == 0)
 			audit->first_lost = index;
 	}

@@ -7,9 +7,10 @@
 #include "shm/segment.h"
 
 struct nmx__audit {
-	uint32_t buffers;       /* that can be owned: free + queued + held + lost */
+	uint32_t buffers;       /* that can be owned: free + queued + held + quarantined + lost */
 	uint32_t free;          /* as the bitmap says */
 	uint32_t queued, held;  /* by a queue, by a member */
+	uint32_t quarantined;   /* by the kernel, for a member that died and was recovered but for these */
 	uint32_t lost;          /* marked as used, and nobody has it */
 	uint32_t doubled;       /* owned a second time: by two, or by a queue and free */
 	uint32_t free_mentioned; /* free, though a member's file names it: harmless, the bitmap wins */

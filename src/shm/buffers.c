@@ -25,8 +25,15 @@ static int reserve_run(struct nmx__segment *seg, uint32_t first, uint32_t count)
 	return nmx__fd_reserve(seg->fd, (size_t)(seg->bufs - seg->map) + (size_t)first * seg->buf_stride, (size_t)count * seg->buf_stride);
 }
 
+/* What a device may have registered stays: without its pages, the device would go on with others than the file's. */
 static int give_back_run(struct nmx__segment *seg, uint32_t first, uint32_t count)
 {
+	uint32_t keep = atomic_load(&seg->header->device_bufs), end = first + count;
+
+	first = first > keep ? first : keep;
+	if (first >= end)
+		return 0;
+	count = end - first;
 	nmx__fd_give_back(seg->fd, (size_t)(seg->bufs - seg->map) + (size_t)first * seg->buf_stride, (size_t)count * seg->buf_stride);
 	return 0;
 }
@@ -95,6 +102,54 @@ int nmx__bufs_claim(struct nmx__segment *seg, uint32_t n, uint32_t *(*cell)(void
 	give_back(seg, n, cell, arg);
 	return nmx__fail(why, NMX_ERR_NO_MEMORY, err, "no room in \"%s\" for %u buffers of %u bytes (df -h %s)", seg->dir.path, n,
 	                 seg->buf_stride, seg->dir.path);
+}
+
+/* ---- devices */
+
+uint32_t nmx__bufs_end(const struct nmx__segment *seg)
+{
+	for (uint32_t word = num_words(seg); word-- > 0;) {
+		uint64_t bits = atomic_load_explicit(&seg->used[word], memory_order_relaxed);
+		uint32_t end = bits ? word * 64 + 64 - (uint32_t)__builtin_clzll(bits) : 0;
+
+		if (end)
+			return end < seg->num_bufs ? end : seg->num_bufs;
+	}
+	return 0;
+}
+
+/* The space of those that nobody has. */
+static void give_back_free(struct nmx__segment *seg, uint32_t from, uint32_t to)
+{
+	uint32_t first = from;
+
+	for (uint32_t i = from; i < to; i++)
+		if (!(free_bits(seg, i / 64) >> i % 64 & 1)) {
+			give_back_run(seg, first, i - first);
+			first = i + 1;
+		}
+	give_back_run(seg, first, to - first);
+}
+
+int nmx__seg_reserve_for_device(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_report *why)
+{
+	size_t bytes = nmx__seg_area_bytes(seg, num_bufs);
+	int err = 0;
+
+	/* Not what the header says is reserved, but what we know to be: anybody may have written it. */
+	if (num_bufs > seg->reserved_bufs)
+		err = nmx__fd_reserve(seg->fd, (size_t)(seg->area - seg->map), bytes);
+	if (err) {
+		give_back_free(seg, NMX__FIRST_BUF, num_bufs);
+		return nmx__fail(why, NMX_ERR_NO_MEMORY, err,
+		                 "no room in \"%s\" for the %zu MiB of the segment \"%s\" that a device is to use (df -h %s)", seg->dir.path,
+		                 (bytes >> 20) + 1, seg->name, seg->dir.path);
+	}
+	if (num_bufs > seg->reserved_bufs)
+		seg->reserved_bufs = num_bufs;
+	if (num_bufs > atomic_load(&seg->header->device_bufs))
+		atomic_store(&seg->header->device_bufs, num_bufs);
+	return 0;
 }
 
 uint64_t *nmx__bufs_set(const struct nmx__segment *seg) { return calloc(num_words(seg), sizeof(uint64_t)); }

@@ -178,19 +178,19 @@ static void remove_remains(const struct nmx__dir *dir, const char *name)
 		closedir(list);
 }
 
-static uint32_t count_members(const struct nmx__segment *seg)
+static uint32_t count_dead(const struct nmx__segment *seg)
 {
 	uint32_t n = 0;
 
 	for (uint32_t id = 0; id < NMX__MAX_MEMBERS; id++)
-		n += atomic_load(&seg->members[id].gen) != 0;
+		n += atomic_load(&seg->members[id].gen) && !nmx__member_alive(seg, id);
 	return n;
 }
 
 int nmx_segment_clean(const char *directory, const char *segment, bool *removed, struct nmx_report *why)
 {
 	struct nmx__segment *seg;
-	uint32_t before = 0, after = 0;
+	uint32_t found = 0;
 	bool gone = false;
 	int err;
 
@@ -200,19 +200,20 @@ int nmx_segment_clean(const char *directory, const char *segment, bool *removed,
 		return err;
 	err = nmx__seg_lock(seg, why);
 	if (err == 0) {
-		before = count_members(seg);
+		found = count_dead(seg);
 		err = nmx__recover_dead(seg, why);
-		after = count_members(seg);
-		if (err == 0 && after == 0 && nmx__seg_is_linked(seg)) {
-			remove_remains(&seg->dir, seg->name);
-			gone = unlinkat(seg->dir.fd, seg->name, 0) == 0;
+		if (err == 0 && !nmx__seg_has_members(seg) && nmx__seg_is_linked(seg)) {
+			atomic_store(&seg->header->removing, 1);
+			remove_remains(&seg->dir, seg->name); /* while the name is still ours: a new segment's files are not */
+			nmx__seg_remove(seg);
+			gone = !nmx__seg_is_linked(seg);
 		}
 		nmx__seg_unlock(seg);
 	}
 	nmx__seg_unlook(seg);
 	if (removed)
 		*removed = gone;
-	return err < 0 ? err : (int)(before - after);
+	return err < 0 ? err : (int)found;
 }
 
 int nmx_segment_audit(const char *directory, const char *segment, struct nmx_audit *out, struct nmx_report *why)
@@ -227,7 +228,7 @@ int nmx_segment_audit(const char *directory, const char *segment, struct nmx_aud
 		return err;
 	err = nmx__audit(seg, &audit);
 	if (err == 0)
-		*out = (struct nmx_audit){ .bufs = audit.buffers, .free = audit.free, .queued = audit.queued, .held = audit.held,
+		*out = (struct nmx_audit){ .bufs = audit.buffers, .free = audit.free, .queued = audit.queued, .held = audit.held, .quarantined = audit.quarantined,
 			                   .lost = audit.lost, .doubled = audit.doubled + audit.nonsense };
 	else
 		nmx__fail(why, err, 0, "the segment \"%s/%s\" cannot be audited: %s", seg->dir.path, seg->name, nmx_strerror(err));

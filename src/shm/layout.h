@@ -9,7 +9,7 @@
  *     used            a bitmap: set = the buffer is owned by somebody ("free bit" of the protocol, inverted, so that
  *                     a new file is all free)
  *     control         the queues, found through their records
- *     buffers         num_bufs of buf_stride bytes
+ *     area            256 bytes, then num_bufs buffers of buf_stride bytes, then the rest of the page and one more
  *   NAME.mID.SEG        a member's own file: only that process writes it, others read it with pread
  *   NAME.bREC.Q.S.SEG   a doorbell: a FIFO for the sleeping side S (r or t) of queue Q of record REC
  *                   SEG: 8 hexadecimal digits of the segment's id
@@ -26,7 +26,7 @@
 
 #define NMX__SEG_MAGIC    0x746e656d6765736eull /* "nsegment" */
 #define NMX__OWN_MAGIC    0x7265626d656d786eull /* "nxmember" */
-#define NMX__SHM_VERSION  1u
+#define NMX__SHM_VERSION  2u
 #define NMX__PAGE         4096u
 #define NMX__MAX_MEMBERS  1024u
 #define NMX__MAX_RECORDS  4096u
@@ -37,7 +37,13 @@
 #define NMX__FIRST_BUF    2u    /* 0 and 1 are reserved, as in netmap */
 #define NMX__MAX_BUFS     (1u << 24)
 #define NMX__BUF_LEN      2048u /* bytes of a buffer that packets may use */
-#define NMX__NUM_COUNTERS 16u
+#define NMX__BUF_OFFSET   256u  /* of buffer 0 in the area; XDP_PACKET_HEADROOM: where AF_XDP puts a packet in its chunk */
+#define NMX__NUM_COUNTERS 32u
+
+/* How long the kernel may go on with the buffers of a process that has died, from its recovery on.  Its sockets are
+ * closed with it, but a little before or after its life lock, and a device may finish what it was told. */
+#define NMX__QUARANTINE_MS   2000u
+#define NMX__QUARANTINE_OVER UINT64_MAX
 
 struct nmx__seg_header {
 	_Atomic uint64_t magic;
@@ -49,11 +55,16 @@ struct nmx__seg_header {
 	_Atomic uint32_t lock_owner; /* member id + 1 of who is inside the segment lock; 0: nobody */
 	_Atomic uint32_t last_gen;   /* of members, records and attachments */
 	_Atomic uint32_t num_records; /* that were ever in use: no need to look further */
+	_Atomic uint32_t device_bufs; /* buffers below it may be registered with devices: their space is never given back */
+	_Atomic uint32_t removing;    /* nobody is in it, and its files are being removed: whoever finds it so goes on */
 };
 
 struct nmx__seg_member {
 	_Atomic uint32_t gen; /* 0: free */
 	_Atomic int32_t pid;  /* a hint */
+	/* Of one that has died: 0: not recovered; when all was recovered but the buffers that the kernel holds (ms of
+	 * CLOCK_MONOTONIC); or NMX__QUARANTINE_OVER: those are being given back too. */
+	_Atomic uint64_t quarantine_ms;
 };
 
 /* Who has an end of a pipe: member id in the upper half, the generation of this attachment (each has its own) in
@@ -84,7 +95,7 @@ struct nmx__record {
 	_Atomic nmx__end_t end[2]; /* [0] is x{1, [1] is x}1 */
 	char name[64];             /* "x{1" */
 	struct nmx__totals totals[2];
-	uint8_t pad[1024 - 112 - 2 * sizeof(struct nmx__totals)];
+	uint8_t pad[2048 - 112 - 2 * sizeof(struct nmx__totals)];
 };
 
 /* An entry always holds a buffer: `full` for entries in [head, tail) of the queue, `empty` for the others. */
@@ -129,6 +140,7 @@ static inline uint32_t nmx__queue_bytes(uint32_t slots)
 enum nmx__extent_kind {
 	NMX__EXTENT_PORT = 1,    /* the rings and spare buffers of a port */
 	NMX__EXTENT_STAGING = 2, /* buffers on their way into a new record's queues; void once that record is live */
+	NMX__EXTENT_DEVICE = 3,  /* as PORT, of an interface: no record, and the kernel may hold buffers of its rings */
 };
 
 struct nmx__own_header {
@@ -145,9 +157,9 @@ struct nmx__own_header {
 /* At the start of an extent. */
 struct nmx__own_extent {
 	uint32_t kind;
-	uint32_t record, record_gen, end; /* what it belongs to */
+	uint32_t record, record_gen, end; /* PORT, STAGING: what it belongs to */
 	uint32_t attach_gen;              /* PORT: as in the record's end */
-	uint32_t num_rings;               /* PORT: transmit rings first, then receive rings */
+	uint32_t num_rings;               /* PORT, DEVICE: transmit rings first, then receive rings */
 	uint32_t num_tx;
 	uint32_t num_held, held_ofs;      /* a table of buffer indices outside of rings: spares, or what is staged */
 	uint32_t ring_ofs[2 * NMX__MAX_RINGS]; /* of struct nmx__own_ring */
@@ -155,14 +167,15 @@ struct nmx__own_extent {
 
 struct nmx__own_ring {
 	struct nmx__counters counters;
-	/* A sync in flight: committed index << 32 | first slot << 16 | slots (at least 1); 0: none.  When the queue's
+	/* PORT: a sync in flight: committed index << 32 | first slot << 16 | slots (at least 1); 0: none.  When the queue's
 	 * index has reached the committed index, `pending` is what the ring's slots hold; before that, the slots are. */
 	_Atomic uint64_t txn;
 	uint32_t transit;    /* buffer about to be overwritten by an exchange; 0: none */
 	uint32_t queue;      /* its number among those of the record */
 	uint32_t num_slots;
-	uint32_t pending_ofs; /* from this struct: uint64_t[num_slots], indexed by slot */
-	uint32_t ring_ofs;    /* from this struct: struct netmap_ring */
+	uint32_t pending_ofs; /* PORT: from this struct: uint64_t[num_slots], indexed by slot */
+	uint32_t ring_ofs;    /* from this struct: struct netmap_ring; in a DEVICE's slots, 0 is no buffer */
+	uint32_t held_ofs, held_words; /* DEVICE: from this struct: uint64_t[held_words]: bit i: the kernel holds buffer i */
 	uint8_t is_tx;
 };
 
@@ -177,7 +190,7 @@ static inline uint32_t nmx__txn_slots(uint64_t txn) { return (uint32_t)txn & 0xf
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the layout is little endian");
 _Static_assert(sizeof(struct nmx__entry) == 16, "an entry is 16 bytes");
 _Static_assert(sizeof(struct nmx__queue) == 384, "queue layout");
-_Static_assert(sizeof(struct nmx__record) == 1024, "record layout");
+_Static_assert(sizeof(struct nmx__record) == 2048, "record layout");
 _Static_assert(offsetof(struct nmx__own_header, extent) == 64, "own file layout");
 _Static_assert(sizeof(struct nmx_stats) <= NMX__NUM_COUNTERS * sizeof(uint64_t), "every counter has a place");
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics must not take locks");

@@ -168,6 +168,7 @@ int nmx__member_join(struct nmx__segment *seg, struct nmx_report *why)
 	}
 	seg->own_file_pages = HEADER_PAGES;
 	atomic_store_explicit(&seg->members[id].pid, getpid(), memory_order_relaxed);
+	atomic_store(&seg->members[id].quarantine_ms, 0); /* of who had the id before */
 	atomic_store(&seg->members[id].gen, seg->gen);
 	return 0;
 }

@@ -23,10 +23,6 @@ static inline uint64_t slot_word(const struct netmap_slot *slot)
 
 static inline void slot_set_word(struct netmap_slot *slot, uint64_t word) { memcpy(slot, &word, sizeof(word)); }
 
-/* What was written before it is in memory before what is written after it, for whoever looks after our death.  The
- * processor keeps that order for itself; it is the compiler that must. */
-static inline void order_for_death(void) { atomic_signal_fence(memory_order_seq_cst); }
-
 static inline bool valid_index(const struct nmx__qend *e, uint32_t index)
 {
 	return index - NMX__FIRST_BUF < e->num_bufs - NMX__FIRST_BUF;
@@ -143,7 +139,7 @@ static inline void settle(struct nmx__qend *e, uint32_t first, uint32_t count)
 	const uint64_t *pending = e->pending;
 	uint32_t n = e->num_slots;
 
-	order_for_death();
+	nmx__order_for_death();
 	for (uint32_t s = first; count > 0; count--, s = nmx__next(s, n))
 		slot_set_word(&slots[s], pending[s]);
 }
@@ -151,7 +147,7 @@ static inline void settle(struct nmx__qend *e, uint32_t first, uint32_t count)
 /* The note of the sync in flight goes, when the ring says all that it said. */
 static inline void forget_txn(struct nmx__qend *e)
 {
-	order_for_death();
+	nmx__order_for_death();
 	atomic_store_explicit(&e->own->txn, 0, memory_order_relaxed);
 }
 
@@ -196,9 +192,9 @@ static inline int hand_over(struct nmx__qend *e, uint32_t count)
 	if (unlikely(err < 0))
 		return err == NMX_ERR_RESET ? reset(e) : err;
 	poison_slots(e, first, e->ring->head, true);
-	order_for_death();
+	nmx__order_for_death();
 	atomic_store_explicit(&e->own->txn, nmx__txn_make(e->index + count, first, count), memory_order_relaxed);
-	order_for_death();
+	nmx__order_for_death();
 	e->index += count;
 	atomic_store(&e->queue->tail, e->index); /* the commit; pairs with look_at_peer() of the receiver */
 	settle(e, first, count);
@@ -367,10 +363,10 @@ static inline void take_over(struct nmx__qend *e, const struct progress *p)
 {
 	uint32_t first = e->tail, tail = first + p->slots;
 
-	order_for_death();
+	nmx__order_for_death();
 	if (p->slots)
 		atomic_store_explicit(&e->own->txn, nmx__txn_make(e->index + p->entries, first, p->slots), memory_order_relaxed);
-	order_for_death();
+	nmx__order_for_death();
 	e->index += p->entries;
 	atomic_store(&e->queue->head, e->index); /* the commit; pairs with look_at_peer() of the sender */
 	settle(e, first, p->slots);

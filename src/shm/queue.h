@@ -30,6 +30,11 @@ struct nmx__qend {
 size_t nmx__qring_bytes(uint32_t slots);
 void nmx__qring_init(struct nmx__own_ring *own, uint32_t slots, bool is_tx);
 
+static inline struct netmap_ring *nmx__own_netmap_ring(struct nmx__own_ring *own)
+{
+	return (struct netmap_ring *)((uint8_t *)own + own->ring_ofs);
+}
+
 /* Ties both together.  queue, bufs and what follows from options are set by the caller before. */
 void nmx__qend_init(struct nmx__qend *end, struct nmx__own_ring *own, struct nmx__queue *queue);
 
@@ -53,6 +58,10 @@ static inline uint32_t nmx__qend_space(const struct nmx__qend *end)
 {
 	return nmx__distance(end->ring->cur, end->tail, end->num_slots);
 }
+
+/* What was written before it is in memory before what is written after it, for whoever looks after our death.  The
+ * processor keeps that order for itself; it is the compiler that must. */
+static inline void nmx__order_for_death(void) { atomic_signal_fence(memory_order_seq_cst); }
 
 /* Adds to one of the ring's counters (a field of struct nmx_stats).  This thread is the only writer. */
 static inline void nmx__count(struct nmx__own_ring *own, size_t field, uint64_t n)

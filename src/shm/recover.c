@@ -6,16 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/report.h"
 #include "shm/bell.h"
 
-/* An extent of full rings that have all buffers, generously: its tables are 28 bytes a slot, its rings 128 at most.  A
- * member that said more would have whoever recovers it read for hours. */
+/* An extent of full rings that have all buffers, generously: its tables are 28 bytes a slot, its rings 128 at most, each
+ * with a bitmap.  A member that said more would have whoever recovers it read for hours. */
 static size_t max_extent_bytes(const struct nmx__segment *seg)
 {
-	size_t ring = sizeof(struct nmx__own_ring) + sizeof(struct netmap_ring) + 512;
+	size_t ring = sizeof(struct nmx__own_ring) + sizeof(struct netmap_ring) + 512 + seg->num_bufs / 8;
 
 	return 2 * NMX__PAGE + 2 * NMX__MAX_RINGS * ring + (size_t)seg->num_bufs * 32;
 }
@@ -52,6 +53,12 @@ static uint32_t count_unread(const struct netmap_ring *ring, uint32_t n, uint64_
 	return ring->head < n && tail < n ? nmx__distance(ring->head, tail, n) : 0;
 }
 
+static void add_counters(const struct nmx__own_ring *own, uint64_t counters[NMX__NUM_COUNTERS])
+{
+	for (unsigned i = 0; i < NMX__NUM_COUNTERS; i++)
+		counters[i] += atomic_load_explicit(&own->counters.at[i], memory_order_relaxed);
+}
+
 static void collect_ring(const struct nmx__segment *seg, const struct nmx__own_extent *extent, const uint8_t *start, size_t size,
                          uint64_t *set, uint64_t counters[NMX__NUM_COUNTERS])
 {
@@ -72,22 +79,41 @@ static void collect_ring(const struct nmx__segment *seg, const struct nmx__own_e
 		nmx__bufs_set_add(seg, set, in_txn ? (uint32_t)pending[i] : ring->slot[i].buf_idx);
 	}
 	nmx__bufs_set_add(seg, set, own->transit);
-	for (unsigned i = 0; i < NMX__NUM_COUNTERS; i++)
-		counters[i] += atomic_load_explicit(&own->counters.at[i], memory_order_relaxed);
+	add_counters(own, counters);
 	if (!own->is_tx)
 		counters[offsetof(struct nmx_stats, drop_unread) / sizeof(uint64_t)] += count_unread(ring, n, committed ? txn : 0);
+}
+
+/* No queue of ours to ask: what is marked is the kernel's, also where the file mentions it elsewhere. */
+static void collect_device_ring(const struct nmx__segment *seg, const uint8_t *start, size_t size, uint64_t *set,
+                                uint64_t *in_kernel, uint64_t counters[NMX__NUM_COUNTERS])
+{
+	const struct nmx__own_ring *own = inside(start, size, 0, sizeof(*own));
+	if (!own || own->num_slots < NMX__MIN_SLOTS || own->num_slots > NMX__MAX_SLOTS)
+		return;
+	const uint64_t *held = inside(start, size, own->held_ofs, own->held_words * sizeof(uint64_t));
+	const struct netmap_ring *ring =
+	    inside(start, size, own->ring_ofs, sizeof(*ring) + own->num_slots * sizeof(struct netmap_slot));
+
+	for (uint32_t i = 0; held && i < own->held_words; i++)
+		for (uint64_t bits = held[i]; bits && i < (seg->num_bufs + 63) / 64; bits &= bits - 1)
+			nmx__bufs_set_add(seg, in_kernel, i * 64 + (uint32_t)__builtin_ctzll(bits));
+	for (uint32_t i = 0; ring && i < own->num_slots; i++)
+		nmx__bufs_set_add(seg, set, ring->slot[i].buf_idx);
+	nmx__bufs_set_add(seg, set, own->transit);
+	add_counters(own, counters);
 }
 
 /* Staged buffers belong to the record's queues once it is live. */
 static bool is_void(const struct nmx__segment *seg, const struct nmx__own_extent *extent)
 {
-	if (extent->kind == NMX__EXTENT_PORT)
+	if (extent->kind == NMX__EXTENT_PORT || extent->kind == NMX__EXTENT_DEVICE)
 		return false;
 	return extent->kind != NMX__EXTENT_STAGING || extent->record >= NMX__MAX_RECORDS ||
 	       (extent->record_gen && atomic_load(&seg->records[extent->record].live) == extent->record_gen);
 }
 
-void nmx__extent_collect(const struct nmx__segment *seg, const uint8_t *file, size_t bytes, uint64_t *set,
+void nmx__extent_collect(const struct nmx__segment *seg, const uint8_t *file, size_t bytes, uint64_t *set, uint64_t *in_kernel,
                          uint64_t counters[NMX__NUM_COUNTERS])
 {
 	const struct nmx__own_extent *extent = inside(file, bytes, 0, sizeof(*extent));
@@ -98,9 +124,26 @@ void nmx__extent_collect(const struct nmx__segment *seg, const uint8_t *file, si
 	held = inside(file, bytes, extent->held_ofs, (uint64_t)extent->num_held * sizeof(uint32_t));
 	for (uint32_t i = 0; held && i < extent->num_held; i++)
 		nmx__bufs_set_add(seg, set, held[i]);
-	for (uint32_t i = 0; extent->kind == NMX__EXTENT_PORT && i < extent->num_rings && i < 2 * NMX__MAX_RINGS; i++)
-		if (extent->ring_ofs[i] % 128 == 0 && extent->ring_ofs[i] < bytes)
-			collect_ring(seg, extent, file + extent->ring_ofs[i], bytes - extent->ring_ofs[i], set, counters);
+	for (uint32_t i = 0; extent->kind != NMX__EXTENT_STAGING && i < extent->num_rings && i < 2 * NMX__MAX_RINGS; i++) {
+		uint32_t at = extent->ring_ofs[i];
+
+		if (at % 128 != 0 || at >= bytes)
+			continue;
+		if (extent->kind == NMX__EXTENT_DEVICE)
+			collect_device_ring(seg, file + at, bytes - at, set, in_kernel, counters);
+		else
+			collect_ring(seg, extent, file + at, bytes - at, set, counters);
+	}
+}
+
+void nmx__extent_credit(struct nmx__segment *seg, uint32_t id, const struct nmx__own_extent *extent,
+                        const uint64_t counters[NMX__NUM_COUNTERS])
+{
+	struct nmx__record *record = &seg->records[extent->record % NMX__MAX_RECORDS];
+
+	if (extent->kind == NMX__EXTENT_PORT && extent->record < NMX__MAX_RECORDS && extent->end < 2 &&
+	    atomic_load(&record->end[extent->end]) == nmx__end_make(id, extent->attach_gen))
+		nmx__totals_add(&record->totals[extent->end], extent->attach_gen, counters);
 }
 
 /* ---- the dead one's file */
@@ -126,8 +169,8 @@ int nmx__extent_read(const struct nmx__segment *seg, int fd, uint64_t where, uin
 	return 0;
 }
 
-/* Gives one extent's buffers to the set, and its counters to the totals of its end. */
-static int recover_extent(struct nmx__segment *seg, int fd, uint32_t id, uint64_t where, uint64_t *set)
+/* Gives one extent's buffers to the sets, and its counters to the totals of its end. */
+static int recover_extent(struct nmx__segment *seg, int fd, uint32_t id, uint64_t where, uint64_t *set, uint64_t *in_kernel)
 {
 	uint64_t counters[NMX__NUM_COUNTERS] = { 0 };
 	size_t bytes;
@@ -135,36 +178,48 @@ static int recover_extent(struct nmx__segment *seg, int fd, uint32_t id, uint64_
 	int err = nmx__extent_read(seg, fd, where, &file, &bytes);
 
 	if (file) {
-		const struct nmx__own_extent *extent = (const struct nmx__own_extent *)file;
-
-		nmx__extent_collect(seg, file, bytes, set, counters);
-		if (extent->kind == NMX__EXTENT_PORT && extent->record < NMX__MAX_RECORDS && extent->end < 2) {
-			struct nmx__record *record = &seg->records[extent->record];
-
-			if (atomic_load(&record->end[extent->end]) == nmx__end_make(id, extent->attach_gen))
-				nmx__totals_add(&record->totals[extent->end], extent->attach_gen, counters);
-		}
+		nmx__extent_collect(seg, file, bytes, set, in_kernel, counters);
+		nmx__extent_credit(seg, id, (const struct nmx__own_extent *)file, counters);
 	}
 	free(file);
 	return err;
 }
 
-static int recover_file(struct nmx__segment *seg, int fd, uint32_t id)
+/* What the kernel holds leaves the one set, and what is free leaves the other.  False: the kernel holds nothing. */
+static bool part(const struct nmx__segment *seg, uint64_t *set, uint64_t *in_kernel)
+{
+	bool some = false;
+
+	for (uint32_t word = 0; word < (seg->num_bufs + 63) / 64; word++) {
+		set[word] &= ~in_kernel[word];
+		in_kernel[word] &= atomic_load_explicit(&seg->used[word], memory_order_relaxed);
+		some |= in_kernel[word] != 0;
+	}
+	return some;
+}
+
+enum share { THE_REST, OF_THE_KERNEL };
+
+/* Frees one share of what the file names.  *quarantine: the kernel holds something of it. */
+static int recover_file(struct nmx__segment *seg, int fd, uint32_t id, enum share share, bool *quarantine)
 {
 	struct nmx__own_header *header = malloc(sizeof(*header));
-	uint64_t *set = nmx__bufs_set(seg);
-	int err = header ? 0 : NMX_ERR_NO_MEMORY;
+	uint64_t *set = nmx__bufs_set(seg), *in_kernel = nmx__bufs_set(seg);
+	int err = header && set && in_kernel ? 0 : NMX_ERR_NO_MEMORY;
 
 	if (err == 0 && read_all(fd, header, sizeof(*header), 0) && atomic_load(&header->magic) == NMX__OWN_MAGIC &&
 	    header->version == NMX__SHM_VERSION && header->segment_id == seg->id) {
 		for (uint32_t i = 0; i < NMX__MAX_EXTENTS && err == 0; i++)
 			if (atomic_load(&header->extent[i]))
-				err = recover_extent(seg, fd, id, atomic_load(&header->extent[i]), set);
-		if (err == 0)
-			nmx__bufs_free_set(seg, set);
+				err = recover_extent(seg, fd, id, atomic_load(&header->extent[i]), set, in_kernel);
+		if (err == 0) {
+			*quarantine = part(seg, set, in_kernel);
+			nmx__bufs_free_set(seg, share == THE_REST ? set : in_kernel);
+		}
 	}
 	free(header);
 	free(set);
+	free(in_kernel);
 	return err;
 }
 
@@ -185,26 +240,70 @@ static void release_ends(struct nmx__segment *seg, uint32_t id, uint32_t attach_
 		}
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* A time that cannot be is over: nobody can make it last for ever by writing one. */
+static bool quarantine_lasts(uint64_t since_ms)
+{
+	uint64_t now = now_ms();
+
+	return since_ms > now ? since_ms - now <= NMX__QUARANTINE_MS : now - since_ms < NMX__QUARANTINE_MS;
+}
+
+/* Frees what can be now.  1: a share has to wait. */
+static int recover_share(struct nmx__segment *seg, uint32_t id, int fd)
+{
+	_Atomic uint64_t *since_ms = &seg->members[id].quarantine_ms;
+	enum share share = atomic_load(since_ms) ? OF_THE_KERNEL : THE_REST;
+	bool quarantine = false;
+	int err = 0;
+
+	/* Before the first of them is free: a cleaner after us, should its clock differ, must not find that the quarantine
+	 * lasts, claim a buffer that we have freed, and have it freed again later. */
+	if (share == OF_THE_KERNEL)
+		atomic_store(since_ms, NMX__QUARANTINE_OVER);
+	if (fd >= 0)
+		err = recover_file(seg, fd, id, share, &quarantine);
+	if (err < 0)
+		return err;
+	release_ends(seg, id, 0);
+	if (share == OF_THE_KERNEL || !quarantine)
+		return 0;
+	/* After the rest is free, and before anybody may claim it (which is in this same lock): from here on the file's
+	 * other mentions are void. */
+	atomic_store(since_ms, now_ms() | 1);
+	return 1;
+}
+
 int nmx__recover_member(struct nmx__segment *seg, uint32_t id, struct nmx_report *why)
 {
+	uint64_t since_ms = atomic_load(&seg->members[id].quarantine_ms);
 	char file[NMX__FILE_NAME_MAX];
-	int fd, err = 0;
+	int fd, err;
 
 	nmx__seg_file(seg, file, "m%u", id);
 	if (atomic_load(&seg->members[id].gen) == 0) {
 		unlinkat(seg->dir.fd, file, 0); /* it died before it was one */
 		return 0;
 	}
+	if (since_ms && quarantine_lasts(since_ms))
+		return 0;
 	fd = nmx__member_open(seg, id);
 	if (fd < 0 && errno != ENOENT)
 		return nmx__fail(why, NMX_ERR_IO, errno, "cannot read \"%s/%s\" of a dead member", seg->dir.path, file);
-	if (fd >= 0) {
-		err = recover_file(seg, fd, id);
+	err = recover_share(seg, id, fd);
+	if (fd >= 0)
 		close(fd);
-	}
 	if (err < 0)
 		return nmx__fail(why, err, ENOMEM, "cannot recover what a dead member left");
-	release_ends(seg, id, 0);
+	if (err > 0)
+		return 0; /* the file is still needed */
 	unlinkat(seg->dir.fd, file, 0);
 	atomic_store(&seg->members[id].gen, 0);
 	return 0;
@@ -213,7 +312,7 @@ int nmx__recover_member(struct nmx__segment *seg, uint32_t id, struct nmx_report
 static int recover_own_extent(struct nmx__segment *seg, uint32_t slot, uint32_t attach_gen)
 {
 	uint64_t *set = nmx__bufs_set(seg);
-	int err = set ? recover_extent(seg, seg->own_fd, seg->member, atomic_load(&seg->own->extent[slot]), set) : NMX_ERR_NO_MEMORY;
+	int err = set ? recover_extent(seg, seg->own_fd, seg->member, atomic_load(&seg->own->extent[slot]), set, set) : NMX_ERR_NO_MEMORY;
 
 	if (err == 0) {
 		nmx__bufs_free_set(seg, set);
@@ -245,5 +344,20 @@ int nmx__recover_dead(struct nmx__segment *seg, struct nmx_report *why)
 			err = nmx__recover_member(seg, id, why);
 	if (err == 0 && nmx__record_sweep(seg) < 0)
 		err = nmx__fail(why, NMX_ERR_NO_MEMORY, ENOMEM, "cannot remove the pipes that nobody has");
+	return err;
+}
+
+int nmx__seg_lock_to_claim(struct nmx__segment *seg, struct nmx_report *why)
+{
+	int err = nmx__seg_lock(seg, why);
+
+	if (err < 0)
+		return err;
+	err = nmx__seg_is_linked(seg) ? nmx__recover_dead(seg, why)
+	                              : nmx__fail(why, NMX_ERR_GONE, 0,
+	                                          "somebody removed \"%s/%s\" while this process uses it: close all its ports first",
+	                                          seg->dir.path, seg->name);
+	if (err < 0)
+		nmx__seg_unlock(seg);
 	return err;
 }

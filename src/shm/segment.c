@@ -26,7 +26,7 @@
 /* Where everything is follows from two numbers, so that nothing else has to be read from the file. */
 struct geometry {
 	uint32_t num_bufs, buf_stride, control_pages;
-	size_t members, records, used, control, bufs, bytes;
+	size_t members, records, used, control, area, bytes;
 };
 
 static struct geometry geometry_of(uint32_t num_bufs, uint32_t buf_stride)
@@ -39,8 +39,9 @@ static struct geometry geometry_of(uint32_t num_bufs, uint32_t buf_stride)
 	g.records = g.members + nmx__round_up(NMX__MAX_MEMBERS * sizeof(struct nmx__seg_member), NMX__PAGE);
 	g.used = g.records + nmx__round_up(NMX__MAX_RECORDS * sizeof(struct nmx__record), NMX__PAGE);
 	g.control = g.used + nmx__round_up(((uint64_t)num_bufs + 63) / 64 * 8, NMX__PAGE);
-	g.bufs = g.control + (size_t)g.control_pages * NMX__PAGE;
-	g.bytes = g.bufs + ((size_t)num_bufs * buf_stride + NMX__PAGE - 1) / NMX__PAGE * NMX__PAGE;
+	g.area = g.control + (size_t)g.control_pages * NMX__PAGE;
+	/* One page more than the buffers: they begin 256 bytes into the first. */
+	g.bytes = g.area + ((size_t)num_bufs * buf_stride + NMX__PAGE - 1) / NMX__PAGE * NMX__PAGE + NMX__PAGE;
 	return g;
 }
 
@@ -314,7 +315,8 @@ static int map_file(struct nmx__segment *seg, const struct geometry *g, struct n
 	seg->used = (_Atomic uint64_t *)(seg->map + g->used);
 	seg->control = seg->map + g->control;
 	seg->control_pages = g->control_pages;
-	seg->bufs = seg->map + g->bufs;
+	seg->area = seg->map + g->area;
+	seg->bufs = seg->area + NMX__BUF_OFFSET;
 	seg->num_bufs = g->num_bufs;
 	seg->buf_stride = g->buf_stride;
 	seg->region = nmx__next_region();
@@ -407,6 +409,29 @@ static struct nmx__segment *find_attached(const struct nmx__segment *same)
 	return NULL;
 }
 
+/* Dead members in quarantine apart: their files hold what only they have. */
+bool nmx__seg_has_members(const struct nmx__segment *seg)
+{
+	for (uint32_t i = 0; i < NMX__MAX_MEMBERS; i++)
+		if (atomic_load(&seg->members[i].gen) && (!atomic_load(&seg->members[i].quarantine_ms) || nmx__member_alive(seg, i)))
+			return true;
+	return false;
+}
+
+void nmx__seg_remove(struct nmx__segment *seg)
+{
+	char file[NMX__FILE_NAME_MAX];
+
+	atomic_store(&seg->header->removing, 1);
+	for (uint32_t i = 0; i < NMX__MAX_MEMBERS; i++)
+		if (atomic_load(&seg->members[i].gen)) {
+			nmx__seg_file(seg, file, "m%u", i);
+			unlinkat(seg->dir.fd, file, 0);
+		}
+	if (nmx__seg_is_linked(seg)) /* else the name is another's by now */
+		unlinkat(seg->dir.fd, seg->name, 0);
+}
+
 /* Becomes a member.  1: the file was removed meanwhile, try again. */
 static int attach(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_report *why)
 {
@@ -425,9 +450,16 @@ static int attach(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_report
 	if ((err = read_header(seg, &g, why)) < 0 || (err = reserve_tables(seg, &g, why)) < 0 ||
 	    (err = map_file(seg, &g, why)) < 0)
 		goto unlock;
-	if ((err = finish_for_the_dead(seg, LOCK_WAIT_MS, why)) < 0 || (err = nmx__recover_dead(seg, why)) < 0)
+	if ((err = finish_for_the_dead(seg, LOCK_WAIT_MS, why)) < 0)
 		goto unlock;
-	nmx__poison(seg->bufs, g.bytes - g.bufs); /* nobody's, until a ring has them */
+	if (atomic_load(&seg->header->removing) && !nmx__seg_has_members(seg)) {
+		nmx__seg_remove(seg); /* who was at it has died */
+		err = 1;
+		goto unlock;
+	}
+	if ((err = nmx__recover_dead(seg, why)) < 0)
+		goto unlock;
+	nmx__poison(seg->area, g.bytes - g.area); /* nobody's, until a ring has them */
 	err = nmx__member_join(seg, why);
 	atomic_store(&seg->header->lock_owner, 0);
 unlock:
@@ -472,14 +504,6 @@ int nmx__seg_get(struct nmx__segment **out, const char *directory, const char *n
 	return nmx__fail(why, NMX_ERR_BUSY, 0, "the segment \"%s\" is removed as often as it is made", name ? name : "default");
 }
 
-static bool has_members(const struct nmx__segment *seg)
-{
-	for (uint32_t i = 0; i < NMX__MAX_MEMBERS; i++)
-		if (atomic_load_explicit(&seg->members[i].gen, memory_order_relaxed))
-			return true;
-	return false;
-}
-
 static void detach(struct nmx__segment *seg)
 {
 	if (nmx__seg_lock(seg, NULL) < 0)
@@ -489,8 +513,8 @@ static void detach(struct nmx__segment *seg)
 		nmx__member_forget(seg); /* not all could be given back: as above */
 	else
 		nmx__member_leave(seg);
-	if (!has_members(seg) && nmx__seg_is_linked(seg))
-		unlinkat(seg->dir.fd, seg->name, 0);
+	if (!nmx__seg_has_members(seg))
+		nmx__seg_remove(seg);
 	nmx__seg_unlock(seg);
 }
 

@@ -34,8 +34,10 @@ struct nmx__segment {
 	_Atomic uint64_t *used;
 	uint8_t *control;
 	uint32_t control_pages;
-	uint8_t *bufs;
+	uint8_t *area;               /* page-aligned: what a device registers, from its start; nmx__seg_area_bytes() of it */
+	uint8_t *bufs;               /* area + NMX__BUF_OFFSET */
 	uint32_t num_bufs, buf_stride;
+	uint32_t reserved_bufs;      /* whose space we have reserved for devices */
 	uint64_t id;
 	uint32_t region; /* its number in this process, for nmx_buf and the rings */
 
@@ -75,6 +77,13 @@ void nmx__seg_unlock(struct nmx__segment *seg);
  * comes now will not meet them. */
 bool nmx__seg_is_linked(const struct nmx__segment *seg);
 
+/* Whether somebody is in it: alive, or dead and not recovered.  Those in quarantine do not count, for what the kernel may
+ * still write into is nobody's when the file is gone.  Under the segment lock, after nmx__recover_dead(). */
+bool nmx__seg_has_members(const struct nmx__segment *seg);
+/* Removes the files of a segment that nobody is in.  Can be repeated by whoever finds it half done.  Under the segment
+ * lock. */
+void nmx__seg_remove(struct nmx__segment *seg);
+
 /* Has the file system set space aside, so that a full one is an error now and not a SIGBUS later.  0 or an errno: then
  * some of it may have been, for the caller to give back if nobody else uses it. */
 int nmx__fd_reserve(int fd, size_t from, size_t bytes);
@@ -84,6 +93,11 @@ void nmx__fd_give_back(int fd, size_t from, size_t bytes);
 static inline uint8_t *nmx__seg_buf(const struct nmx__segment *seg, uint32_t index)
 {
 	return seg->bufs + (size_t)index * seg->buf_stride;
+}
+/* Of the area: as many as the first num_bufs buffers are in, in whole pages. */
+static inline size_t nmx__seg_area_bytes(const struct nmx__segment *seg, uint32_t num_bufs)
+{
+	return (NMX__BUF_OFFSET + (size_t)num_bufs * seg->buf_stride + NMX__PAGE - 1) / NMX__PAGE * NMX__PAGE;
 }
 static inline bool nmx__seg_has_buf(const struct nmx__segment *seg, uint32_t index)
 {
@@ -132,6 +146,11 @@ void nmx__extent_forget(struct nmx__segment *seg, uint32_t slot);
  * reserved.  On failure everything is as before.  Errors: NMX_ERR_NO_MEMORY, which names the option that would help. */
 NMX_MUST_CHECK int nmx__bufs_claim(struct nmx__segment *seg, uint32_t n, uint32_t *(*cell)(void *arg, uint32_t i), void *arg,
                                    struct nmx_report *why);
+/* One more than the highest buffer that is claimed, by anybody: claims take the lowest that are free. */
+uint32_t nmx__bufs_end(const struct nmx__segment *seg);
+/* Reserves the space of buffers [0, num_bufs) for good, so that a device can register it: what is registered must stay
+ * the file's, and so is never given back to the file system.  Errors: NMX_ERR_NO_MEMORY. */
+NMX_MUST_CHECK int nmx__seg_reserve_for_device(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_report *why);
 /* Marks every buffer of the set (a bitmap of num_bufs bits) free. */
 void nmx__bufs_free_set(struct nmx__segment *seg, const uint64_t *set);
 /* An empty set; NULL when there is no memory, which as a set means: what is added is marked free at once.  So nothing
@@ -185,7 +204,11 @@ void nmx__totals_read(const struct nmx__totals *totals, uint64_t out[NMX__NUM_CO
 
 /* ---- death (recover.c); under the segment lock */
 
-/* Recovers every member that is dead.  Errors: NMX_ERR_NO_MEMORY. */
+/* nmx__seg_lock(), and what has to come before anything is claimed in that lock: the dead are recovered.  Errors: of both;
+ * NMX_ERR_GONE (the segment's file was removed).  On an error the lock is not held. */
+NMX_MUST_CHECK int nmx__seg_lock_to_claim(struct nmx__segment *seg, struct nmx_report *why);
+/* Recovers every member that is dead; of buffers that the kernel holds, those of members that were recovered two seconds
+ * ago: until then, such a member's file and id stay.  Errors: NMX_ERR_NO_MEMORY. */
 NMX_MUST_CHECK int nmx__recover_dead(struct nmx__segment *seg, struct nmx_report *why);
 NMX_MUST_CHECK int nmx__recover_member(struct nmx__segment *seg, uint32_t id, struct nmx_report *why);
 /* Our own ports that were abandoned, as if they had died; those that there is no memory for stay. */
@@ -195,10 +218,14 @@ void nmx__recover_abandoned(struct nmx__segment *seg);
  * there is none that could be read.  Errors: NMX_ERR_NO_MEMORY. */
 NMX_MUST_CHECK int nmx__extent_read(const struct nmx__segment *seg, int fd, uint64_t where, uint8_t **extent, size_t *bytes);
 
-/* Everything that an extent of some member's file owns goes into set, and its rings' counters are added up.  file: the
- * extent's bytes, a private copy; nothing in it is trusted. */
-void nmx__extent_collect(const struct nmx__segment *seg, const uint8_t *file, size_t bytes, uint64_t *set,
+/* Everything that an extent of some member's file owns goes into set, and its rings' counters are added up.  What is
+ * marked as the kernel's goes into in_kernel (which may be the same set) instead, or as well.  file: the extent's bytes,
+ * a private copy; nothing in it is trusted. */
+void nmx__extent_collect(const struct nmx__segment *seg, const uint8_t *file, size_t bytes, uint64_t *set, uint64_t *in_kernel,
                          uint64_t counters[NMX__NUM_COUNTERS]);
+/* Adds the counters of an extent of member id to the totals of its end, if it has one and still does.  Repeatable. */
+void nmx__extent_credit(struct nmx__segment *seg, uint32_t id, const struct nmx__own_extent *extent,
+                        const uint64_t counters[NMX__NUM_COUNTERS]);
 
 /* A new number for members, records, attachments: never 0. */
 uint32_t nmx__seg_next_gen(struct nmx__segment *seg);

@@ -16,32 +16,43 @@
 #include <nmx/nmx.h>
 
 #include "xsk/netlink.h"
+#include "xsk/netns.h"
 
 enum nmx__divert_kind { NMX__DIVERT_HOST, NMX__DIVERT_WIRE };
 
-#define NMX__DIVERT_SOCKETS 32
-
 struct nmx__divert {
 	enum nmx__divert_kind kind;
-	bool marks;            /* HOST: what is injected is marked, for a WIRE beside it to let it pass */
-	int nic;               /* ifindex of the interface */
-	int near, far;         /* ifindex of the pair's ends, each in its namespace */
-	int nl, far_nl;        /* netlink here and there; -1 */
-	int netns;             /* of the far end; -1 */
-	int link[2];           /* what keeps the programs attached (a tcx link, or the array of a guarded filter); -1 */
-	bool filters;          /* clsact filters, to be removed by hand */
-	char name[IFNAMSIZ];   /* of the near end */
+	bool marks;     /* HOST: what is injected is marked, for a WIRE beside it to let it pass */
+	int nic;        /* ifindex of the interface */
+	int near, far;  /* ifindex of the pair's ends, each in its namespace; 0 */
+	int nl, far_nl; /* netlink here and there; -1 */
+	int netns;      /* of the far end; -1 */
+	int link[2]; /* near, nic: what keeps the program attached (a tcx link, or the array of a guarded filter) */
+	bool filter[2];          /* it is a filter, to be removed by hand... */
+	bool qdisc[2];           /* ...with its qdisc */
+	uint32_t generation;     /* of the process that has it: nmx__forked() */
+	char name[IFNAMSIZ];     /* of the near end */
+	char nic_name[IFNAMSIZ]; /* for messages */
 };
 
-/* Makes the pair, with so many queues, both ends up, and num_sockets AF_XDP sockets in the far end's namespace, for the
- * caller to bind and to close.  Nothing is diverted yet.
+/* Makes the pair, with so many queues, both ends up, and num_sockets AF_XDP sockets (NMX__NETNS_SOCKETS at most) in the
+ * far end's namespace, for the caller to bind and to close with nmx__fd_close().  Nothing is diverted yet.
+ * nic is an interface of the calling thread's network namespace, and so must be that of start.
+ *
+ * A packet comes to the queue of the far end that the kernel chose for the near end to send it on.
+ *
  * Errors: NMX_ERR_BUSY (somebody has it; the report names the process), NMX_ERR_PERMISSION (the report says which
- * capability and the setcap line), NMX_ERR_NO_MEMORY, NMX_ERR_UNSUPPORTED_PLATFORM, NMX_ERR_IO. */
-NMX_MUST_CHECK int nmx__divert_open(struct nmx__divert *divert, const struct nmx__link *nic, enum nmx__divert_kind kind, bool marks,
-                                    uint32_t queues, int *sockets, uint32_t num_sockets, struct nmx_report *why);
-/* From here on packets come. */
+ * capability and the setcap line), NMX_ERR_NO_MEMORY, NMX_ERR_UNSUPPORTED_PLATFORM, NMX_ERR_GONE, NMX_ERR_IO. */
+NMX_MUST_CHECK int nmx__divert_open(struct nmx__divert *divert, const struct nmx__link *nic,
+                                    enum nmx__divert_kind kind, bool marks, uint32_t queues, int *sockets,
+                                    uint32_t num_sockets, struct nmx_report *why);
+/* From here on packets come.  Errors: as of open, but nothing is undone: close it. */
 NMX_MUST_CHECK int nmx__divert_start(struct nmx__divert *divert, struct nmx_report *why);
-/* Also of one that was never started; synchronous: when it returns, the interface is as it was. */
+/* Also of one that was never started; synchronous: when it returns, the interface is as it was.  Of two of the same
+ * interface, the one that was started last goes first, for a clsact qdisc to go with the other. */
 void nmx__divert_close(struct nmx__divert *divert);
+
+/* For tests: attach as on a kernel without tcx. */
+extern bool nmx__divert_by_clsact;
 
 #endif

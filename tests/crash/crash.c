@@ -269,9 +269,9 @@ void must_add_up(const char *when, const char *segment)
 	nmx__seg_unlook(seg);
 	must(err == 0, "%s: audit: %s", when, nmx_strerror(err));
 	must(nmx__audit_is_clean(&audit),
-	     "%s: buffers do not add up: %u = %u free + %u queued + %u held + %u lost (first %u); %u doubled (first %u), %u nonsense, "
+	     "%s: buffers do not add up: %u = %u free + %u queued + %u held + %u quarantined + %u lost (first %u); %u doubled (first %u), %u nonsense, "
 	     "%u free but mentioned; %u records, %u members, %u dead",
-	     when, audit.buffers, audit.free, audit.queued, audit.held, audit.lost, audit.first_lost, audit.doubled,
+	     when, audit.buffers, audit.free, audit.queued, audit.held, audit.quarantined, audit.lost, audit.first_lost, audit.doubled,
 	     audit.first_doubled, audit.nonsense, audit.free_mentioned, audit.records, audit.members, audit.dead);
 }
 

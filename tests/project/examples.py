@@ -54,6 +54,35 @@ def several(examples):
     examples.finish(poll, r'(?=.*a\}1: 1000 packets)(?=.*b\}1: 2000 packets).*')
 
 
+def checksum(data):
+    words = sum(data[i] << 8 | (data[i + 1] if i + 1 < len(data) else 0) for i in range(0, len(data), 2))
+    while words >> 16:
+        words = (words & 0xffff) + (words >> 16)
+    return words
+
+
+def host(examples, directory):
+    """Over a pipe, each is the host of the other; into a capture, for a look at every byte."""
+    capture = pathlib.Path(directory, 'capture')
+    where = '02:00:00:00:00:07', '192.0.2.1', '192.0.2.7', '4711'
+    line = r'%4d bytes  UDP 192\.0\.2\.1 port 40000 to 192\.0\.2\.7 port 4711\n'
+    for text in ('hello host', 'odd', 'x' * 1472, ''):
+        said = rf': {42 + len(text)} bytes for 192\.0\.2\.7, UDP port 4711\n'
+        receive = examples.start('host_receive', 'h}1', '1')
+        examples.finish(examples.start('host_transmit', 'h{1', *where, text), r'h\{1' + said)
+        examples.finish(receive, line % (42 + len(text)))
+        examples.finish(examples.start('host_transmit', f'pcap:{capture}', *where, text), '.*' + said)
+        frame = capture.read_bytes()[24 + 16:]
+        capture.unlink()
+        udp = frame[34:]
+        good = (frame[:14].hex() == '0200000000070200000000010800' and frame[42:] == text.encode() and
+                int.from_bytes(frame[16:18], 'big') == len(frame) - 14 and int.from_bytes(udp[4:6], 'big') == len(udp) and
+                checksum(frame[14:34]) == 0xffff and
+                checksum(frame[26:34] + bytes([0, 17]) + udp[4:6] + udp) == 0xffff)
+        if not good:
+            sys.exit(f'host_transmit made {frame.hex()}')
+
+
 def tour_is_complete(source):
     """Every call of <nmx/ring.h> is in the tour."""
     header = re.sub(r'/\*.*?\*/', '', (source / 'include/nmx/ring.h').read_text(), flags=re.S)
@@ -77,6 +106,7 @@ def main(source, folder):
         pair(examples, True)
         pair(examples, False)
         several(examples)
+        host(examples, directory)
         left = os.listdir(directory)
         if left:
             sys.exit(f'left in the namespace directory: {left}')

@@ -247,6 +247,7 @@ static void forward_within_a_region_exchanges(void **state)
 		require_equal(frame.len, LEN - i - 1);
 		support_check(frame.data, frame.len, i++);
 	}
+	require_equal(support_stats(p.out.tx_port).tx_copied_bytes, 0);
 	close_pair(&p);
 }
 
@@ -286,6 +287,8 @@ static void forward_between_regions_copies(void **state)
 		require_result(nmx_tx_sync(to.tx), 3);
 		require_result(nmx_tx_sync(from.tx), 4);
 	}
+	require_equal(support_stats(to.tx_port).tx_copied_bytes, 10 * (3 + 3) * LEN);
+	require_equal(support_stats(from.tx_port).tx_copied_bytes, 0);
 	support_unlink(&from);
 	support_unlink(&to);
 }

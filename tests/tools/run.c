@@ -248,7 +248,7 @@ void run_await_processes(unsigned processes)
 	static struct child doctor;
 	char text[32];
 
-	snprintf(text, sizeof(text), "%u processes", processes);
+	snprintf(text, sizeof(text), " %u process%s,", processes, processes == 1 ? "" : "es");
 	for (int tries = 0; tries < 500; tries++) {
 		NMX_RUN(&doctor, "doctor", "--dir", run_dir);
 		if (strstr(doctor.out, text))

@@ -49,7 +49,7 @@ expect 2 'unknown option' "$nmx" gen 'x{1' --cout 3
 says 'unknown option --cout'
 expect 2 'bad count' "$nmx" gen 'x{1' -n 12q
 says '-n "12q": not a count; write 1000, 10k, 2.5M or 1G'
-for command in gen sink ping pong replay dump demo; do
+for command in gen sink ping pong bridge replay dump demo doctor; do
 	expect 0 "help $command" "$nmx" help $command
 	says "usage: nmx $command"
 done

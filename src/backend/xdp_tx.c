@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * Transmitting by AF_XDP.  The slots [done, hwcur) have given their buffers to the kernel, which returns them in the order
+ * in which packets have left, not in that of the slots: whatever comes back goes to the first slot that waits for one.
+ * So a slot is free again when a buffer has come back for it and for all before it.
+ *
+ * Put before take, as in xdp_rx.c: bit, then slot, then the kernel's ring; and back, slot, then bit.
+ */
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "backend/xdp.h"
+#include "base/poison.h"
+
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+static uint8_t *data_of(const struct xdp_ring *r, uint32_t index) { return r->bufs + ((size_t)index << XDP_SHIFT); }
+
+static inline void poison_buf(const struct xdp_ring *r, uint32_t index, bool poison)
+{
+	if (unlikely(nmx__poisoning()))
+		(poison ? nmx__poison : nmx__unpoison)(data_of(r, index), NMX__BUF_LEN);
+}
+
+/* ---- what has been sent */
+
+static inline void come_back(struct xdp_ring *r, uint32_t index)
+{
+	while (r->done != r->hwcur && r->nring->slot[r->done].buf_idx)
+		r->done = nmx__next(r->done, r->num_slots); /* sent from a copy, and so never left */
+	if (unlikely(r->done == r->hwcur)) {
+		r->spare[r->num_spare++] = index; /* the copy's; there is a place for each */
+	} else {
+		r->nring->slot[r->done].buf_idx = index;
+		r->done = nmx__next(r->done, r->num_slots);
+	}
+	nmx__order_for_death();
+	nmx__held_take(r->held, index);
+	r->in_flight--;
+}
+
+static void reap(struct xdp_ring *r)
+{
+	struct nmx__xring *done = &r->queue->done;
+	uint32_t ready = nmx__xring_ready(done);
+
+	if (unlikely(ready > done->mask + 1))
+		ready = 0;
+	for (uint32_t i = 0; i < ready; i++) {
+		uint32_t index = xdp_index(*nmx__xring_addr(done, done->own + i));
+
+		if (unlikely(!xdp_is_registered(r, index) || !nmx__held_has(r->held, index)))
+			NMX__COUNT(r->own, drop_invalid, 1);
+		else
+			come_back(r, index);
+	}
+	if (ready) {
+		done->own += ready;
+		nmx__xring_consume(done);
+	}
+	while (r->done != r->hwcur && r->nring->slot[r->done].buf_idx)
+		r->done = nmx__next(r->done, r->num_slots);
+}
+
+/* ---- having the kernel send */
+
+/* In copy mode packets are sent by this call, some at a time: again until none is left.  A packet that the device did not
+ * take is gone; the call says so by EBUSY.  False: the interface is in the way. */
+static bool kick(struct xdp_ring *r)
+{
+	struct nmx__xring *tx = &r->queue->tx;
+	uint32_t left = nmx__xring_pending(tx), before;
+	bool reaped = false;
+
+	if (r->zero_copy && !nmx__xring_wants_kick(tx))
+		return true;
+	while (left > 0) {
+		before = left;
+		int err = sendto(r->queue->tx_fd, NULL, 0, MSG_DONTWAIT, NULL, 0) < 0 ? errno : 0;
+
+		left = nmx__xring_pending(tx);
+		if (err == EBUSY)
+			NMX__COUNT(r->own, drop_kernel, 1);
+		if (err == ENETDOWN || err == ENXIO || err == ENODEV)
+			return false;
+		if (r->zero_copy)
+			break;
+		if (left < before)
+			continue;
+		if (reaped)
+			break; /* busy: at the next sync */
+		reap(r); /* nothing is sent while there is no place to tell of it */
+		reaped = true;
+	}
+	return true;
+}
+
+/* ---- handing over */
+
+static inline void push(struct xdp_ring *r, uint32_t index, uint32_t len, uint32_t options)
+{
+	struct nmx__xring *tx = &r->queue->tx;
+
+	*nmx__xring_desc(tx, tx->own++) = (struct xdp_desc){ .addr = ((uint64_t)index << XDP_SHIFT) + NMX__BUF_OFFSET, .len = len, .options = options };
+	r->in_flight++;
+}
+
+/* Sends a copy, in a buffer that the device knows; the slot keeps its own, and is free as soon as those before it are.
+ * False: no such buffer is left for now. */
+static bool push_copy(struct xdp_ring *r, const struct netmap_slot *slot, uint32_t options)
+{
+	if (r->num_spare == 0)
+		return false;
+	uint32_t index = r->spare[r->num_spare - 1];
+
+	poison_buf(r, index, false);
+	memcpy(data_of(r, index), data_of(r, slot->buf_idx), slot->len);
+	nmx__held_put(r->held, index);
+	nmx__order_for_death();
+	r->spare[--r->num_spare] = 0;
+	push(r, index, slot->len, options);
+	NMX__COUNT(r->own, tx_copied_bytes, slot->len);
+	return true;
+}
+
+static inline void push_slot(struct xdp_ring *r, struct netmap_slot *slot, uint32_t options)
+{
+	uint32_t index = slot->buf_idx, len = slot->len;
+
+	poison_buf(r, index, true);
+	nmx__held_put(r->held, index);
+	nmx__order_for_death();
+	slot->buf_idx = 0;
+	slot->flags = 0;
+	push(r, index, len, options);
+}
+
+struct packet {
+	uint32_t slots;    /* 0: its end is missing */
+	uint32_t foreign;  /* of them, that have to be copied */
+	uint64_t bytes;
+	bool empty, overlong, lost;
+};
+
+static struct packet look(const struct xdp_ring *r, uint32_t at)
+{
+	struct packet p = { 0 };
+	uint32_t count = 0;
+	bool more = true;
+
+	for (; more && at != r->nring->head; at = nmx__next(at, r->num_slots)) {
+		const struct netmap_slot *slot = &r->nring->slot[at];
+
+		count++;
+		more = (slot->flags & NS_MOREFRAG) != 0;
+		p.bytes += slot->len;
+		p.empty |= slot->len == 0;
+		p.overlong |= slot->len > r->max_len;
+		p.lost |= !xdp_is_valid(r, slot->buf_idx) || (xdp_is_registered(r, slot->buf_idx) && nmx__held_has(r->held, slot->buf_idx));
+		p.foreign += !xdp_is_registered(r, slot->buf_idx);
+	}
+	if (!more)
+		p.slots = count;
+	return p;
+}
+
+/* One packet of any kind.  Returns how many slots it took, 0 when it has to wait, NMX_ERR_RESET when a slot has lost its
+ * buffer. */
+static __attribute__((__noinline__)) int hand_over_packet(struct xdp_ring *r, uint64_t *bytes, uint32_t *packets)
+{
+	struct packet p = look(r, r->hwcur);
+	bool good;
+
+	if (p.slots == 0)
+		return 0;
+	if (p.lost)
+		return NMX_ERR_RESET;
+	good = !p.empty && !p.overlong && p.bytes >= XDP_MIN_LEN && p.slots <= r->max_frags;
+	if (good && p.foreign > r->max_spare)
+		good = false; /* can never be copied as a whole */
+	if (good && p.foreign > r->num_spare)
+		return 0;
+	if (p.empty || p.bytes < XDP_MIN_LEN)
+		NMX__COUNT(r->own, drop_too_short, 1);
+	else if (!good)
+		NMX__COUNT(r->own, drop_too_long, 1);
+	for (uint32_t i = 0; i < p.slots; i++, r->hwcur = nmx__next(r->hwcur, r->num_slots)) {
+		struct netmap_slot *slot = &r->nring->slot[r->hwcur];
+		uint32_t options = i + 1 < p.slots ? XDP_PKT_CONTD : 0;
+
+		if (!good)
+			continue; /* stays where it is, and is free again in its turn */
+		if (xdp_is_registered(r, slot->buf_idx))
+			push_slot(r, slot, options);
+		else
+			(void)!push_copy(r, slot, options);
+	}
+	if (good) {
+		*bytes += p.bytes;
+		*packets += 1;
+	}
+	return (int)p.slots;
+}
+
+/* [hwcur, head), as far as it goes. */
+static inline int hand_over(struct xdp_ring *r)
+{
+	uint32_t packets = 0, head = r->nring->head, usable = r->max_len - XDP_MIN_LEN + 1;
+	uint64_t bytes = 0;
+	int err = 1;
+
+	while (r->hwcur != head && err > 0) {
+		struct netmap_slot *slot = &r->nring->slot[r->hwcur];
+		uint32_t len = slot->len, index = slot->buf_idx;
+
+		if (unlikely((slot->flags & NS_MOREFRAG) || len - XDP_MIN_LEN >= usable || !xdp_is_registered(r, index) ||
+		             nmx__held_has(r->held, index))) {
+			err = hand_over_packet(r, &bytes, &packets);
+			continue;
+		}
+		push_slot(r, slot, 0);
+		r->hwcur = nmx__next(r->hwcur, r->num_slots);
+		bytes += len;
+		packets++;
+	}
+	nmx__xring_produce(&r->queue->tx);
+	NMX__COUNT(r->own, tx_packets, packets);
+	NMX__COUNT(r->own, tx_bytes, bytes);
+	return err < 0 ? err : 0;
+}
+
+/* The slots before `done` are the user's again; one slot always stays out, so that full and empty differ. */
+static inline int show_room(struct xdp_ring *r)
+{
+	r->tail = (r->done ? r->done : r->num_slots) - 1;
+	r->nring->tail = r->tail;
+	return (int)nmx__distance(r->nring->cur, r->tail, r->num_slots);
+}
+
+int nmx__xdp_push_on(struct xdp_ring *r)
+{
+	if (!kick(r))
+		nmx__xdp_look_at_link(r, false);
+	reap(r);
+	return show_room(r);
+}
+
+int nmx__xdp_send(struct xdp_ring *r)
+{
+	int err = 1;
+	uint32_t before;
+
+	if (unlikely(!xdp_cursors_valid(r)))
+		return nmx__xdp_reset(r);
+	NMX__COUNT(r->own, tx_syncs, 1);
+	/* More than once only where packets have to be copied and wait for a buffer. */
+	do {
+		before = r->hwcur;
+		err = hand_over(r);
+		if (!kick(r))
+			nmx__xdp_look_at_link(r, false);
+		reap(r);
+	} while (unlikely(err == 0 && r->hwcur != r->nring->head && r->hwcur != before));
+	return err < 0 ? nmx__xdp_reset(r) : show_room(r);
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* Rings of an interface: sync, waiting, and noticing that the interface goes down or away. */
+#include <errno.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/timerfd.h>
+#include <time.h>
+
+#include "backend/xdp.h"
+#include "base/fork.h"
+#include "xsk/netlink.h"
+
+#define LOOK_AT_LINK_MS 50 /* how long a user that never sleeps may not notice */
+#define COMPLETION_MS   1  /* how long a sleep for room is: the kernel does not tell of completions */
+#define DOWN_MS         50 /* the same while the interface is down */
+
+int nmx__xdp_reset(struct xdp_ring *r)
+{
+	r->nring->head = r->nring->cur = r->hwcur;
+	r->nring->tail = r->tail;
+	NMX__COUNT(r->own, resets, 1);
+	return NMX_ERR_RESET;
+}
+
+/* ---- the interface */
+
+static int64_t coarse_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* By number, for it may have been renamed. */
+static void read_flags(struct xdp_ring *r)
+{
+	struct ifreq request = { .ifr_ifindex = r->ifindex };
+
+	if (ioctl(r->nl, SIOCGIFNAME, &request) < 0 || ioctl(r->nl, SIOCGIFFLAGS, &request) < 0) {
+		r->gone |= errno == ENODEV || errno == ENXIO;
+		return;
+	}
+	r->down = !(request.ifr_flags & IFF_UP);
+	r->down_told &= r->down;
+}
+
+void nmx__xdp_look_at_link(struct xdp_ring *r, bool at_leisure)
+{
+	int64_t now = coarse_ms();
+
+	if (r->gone || (at_leisure && now - r->looked_at_link_ms < LOOK_AT_LINK_MS))
+		return;
+	r->looked_at_link_ms = now;
+	switch (nmx__nl_news(r->nl, r->ifindex)) {
+	case NMX__NL_GONE:
+		r->gone = true;
+		break;
+	case NMX__NL_CHANGED:
+		read_flags(r);
+		break;
+	case NMX__NL_NOTHING:
+		break;
+	}
+}
+
+int nmx__xdp_link_news(struct xdp_ring *r)
+{
+	if (r->gone)
+		return NMX_ERR_GONE;
+	if (!r->down || r->down_told)
+		return 0;
+	r->down_told = true;
+	return NMX_ERR_LINK_DOWN;
+}
+
+static bool has_link_news(const struct xdp_ring *r) { return r->gone || (r->down && !r->down_told); }
+
+/* ---- sync */
+
+static void set_timer(struct xdp_ring *r, int ms)
+{
+	timerfd_settime(r->timer, 0, &(struct itimerspec){ .it_value = { 0, ms * 1000000L } }, NULL);
+	r->timer_armed = ms > 0;
+}
+
+int nmx__xdp_sync(struct nmx__ring *ring)
+{
+	struct xdp_ring *r = xdp_ring(ring);
+	int n = ring->is_tx ? nmx__xdp_send(r) : nmx__xdp_receive(r), news;
+
+	if (__builtin_expect(r->timer_armed && n > 0, 0))
+		set_timer(r, 0); /* a loop that keeps the descriptor would find it ready for ever */
+	if (__builtin_expect(n > 0 && !r->gone && !(ring->is_tx && r->down), 1))
+		return n;
+	if (n < 0)
+		return n;
+	nmx__xdp_look_at_link(r, true);
+	news = ring->is_tx || n == 0 ? nmx__xdp_link_news(r) : 0; /* what has come in is to be had first */
+	return news < 0 ? news : n;
+}
+
+/* ---- waiting */
+
+static bool has_packets(const struct xdp_ring *r)
+{
+	for (uint32_t i = 0; i < r->num_sources; i++)
+		if (nmx__xring_ready(&r->sources[i].queue->rx))
+			return true;
+	return r->tail != r->nring->cur;
+}
+
+/* Of what the user holds and has not handed over, nothing comes back. */
+static bool has_room(struct xdp_ring *r, uint32_t slots)
+{
+	uint32_t n = r->num_slots, begun = nmx__distance(r->nring->head, r->nring->cur, n), most, room;
+
+	if (begun >= n || r->nring->head >= n)
+		return true; /* nonsense: the sync says so */
+	most = n - 1 - begun;
+	room = (uint32_t)nmx__xdp_push_on(r);
+	return room >= (slots < most ? slots : most);
+}
+
+int nmx__xdp_arm(struct nmx__ring *ring, uint32_t slots)
+{
+	struct xdp_ring *r = xdp_ring(ring);
+
+	nmx__xdp_look_at_link(r, false);
+	if (has_link_news(r) || (ring->is_tx ? has_room(r, slots) : has_packets(r)))
+		return 1;
+	NMX__COUNT(r->own, sleeps, 1);
+	if (!ring->is_tx)
+		return 0;
+	if (r->timer < 0 && (r->timer = nmx__fd_track(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC))) < 0)
+		return NMX_ERR_NO_MEMORY;
+	ring->fds_changed = true;
+	set_timer(r, r->down ? DOWN_MS : COMPLETION_MS);
+	return 0;
+}
+
+void nmx__xdp_disarm(struct nmx__ring *ring) { (void)ring; }
+
+int nmx__xdp_poll_fds(struct nmx__ring *ring, struct pollfd fds[NMX__WAIT_FDS])
+{
+	struct xdp_ring *r = xdp_ring(ring);
+	int n = 0;
+
+	fds[n++] = (struct pollfd){ .fd = r->nl, .events = POLLIN };
+	if (!ring->is_tx)
+		fds[n++] = (struct pollfd){ .fd = r->gate >= 0 ? r->gate : r->sources[0].queue->rx_fd, .events = POLLIN };
+	else if (r->timer >= 0)
+		fds[n++] = (struct pollfd){ .fd = r->timer, .events = POLLIN };
+	return n;
+}
+
+void nmx__xdp_release(struct nmx__ring *ring) { (void)ring; }

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* A process with a port of an interface, as far as a segment knows of such: an extent of rings, and buffers that a kernel
+ * holds.  There is no interface; whoever plays the kernel reads here which buffers those are. */
+#ifndef CRASH_OWNER_H
+#define CRASH_OWNER_H
+
+#include <stdatomic.h>
+
+#include "crash.h"
+#include "shm/extent.h"
+
+enum { OWNER_SLOTS = 32, OWNER_SPARES = 8, OWNER_BUFS = 2 * OWNER_SLOTS + OWNER_SPARES };
+enum { OWNER_STARTS, OWNER_READY };
+
+struct owner {
+	bool with_pipe;   /* it has the pipe end "owned{1" as well, of 8 slots */
+	uint32_t to_hold; /* buffers that the kernel gets: of receive slots first, then of transmit slots */
+	_Atomic int state;
+	_Atomic uint32_t num_held;
+	_Atomic int64_t died_ms; /* for who plays the kernel; 0: lives */
+	uint32_t held[OWNER_BUFS];
+	uint32_t member, num_rest, rest[OWNER_BUFS]; /* its other buffers */
+};
+
+/* One transmit and one receive ring, in our own file.  Under the segment lock, to claim. */
+void owner_build(struct nmx__extent *extent, struct nmx__segment *seg, uint32_t slots, uint32_t spares);
+/* A buffer goes into the kernel, and comes out of it into a slot that is empty; each in the order that is due. */
+void owner_push(struct nmx__extent *extent, uint32_t ring, uint32_t slot);
+void owner_pull(struct nmx__extent *extent, uint32_t ring, uint32_t slot, uint32_t index);
+
+/* For spawn(): lives until it is killed.  owner: a struct owner in shared memory. */
+void be_owner(void *owner);
+/* Starts one, and waits until it is ready. */
+pid_t owner_start(struct owner *owner);
+
+/* All of a sudden: a segment, a lock to claim in; and back. */
+struct nmx__segment *join(void);
+void leave(struct nmx__segment *seg);
+void lock_to_claim(struct nmx__segment *seg);
+
+#endif
