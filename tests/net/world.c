@@ -142,13 +142,13 @@ void net_leave(void)
 
 static void read_args(int argc, char **argv)
 {
-	if (argc < 5) {
-		fprintf(stderr, "usage: %s NMX TALK TAPFORWARD CAPTURES [-n NUMBER] [--bench]\n", argv[0]);
+	if (argc < 6) {
+		fprintf(stderr, "usage: %s NMX TALK TAPFORWARD EXAMPLES CAPTURES [-n NUMBER] [--bench]\n", argv[0]);
 		exit(2);
 	}
 	run_begin(argv[1]);
-	net_args = (struct net_args){ .talk = argv[2], .tapforward = argv[3], .captures = argv[4] };
-	for (int i = 5; i < argc; i++) {
+	net_args = (struct net_args){ .talk = argv[2], .tapforward = argv[3], .examples = argv[4], .captures = argv[5] };
+	for (int i = 6; i < argc; i++) {
 		if (strcmp(argv[i], "--bench") == 0)
 			net_args.bench = true;
 		else if (strcmp(argv[i], "-n") == 0 && i + 1 < argc)
