@@ -255,7 +255,7 @@ static int dump_run(const void *given)
 	struct port port;
 
 	dump.options = given;
-	if (port_open(&port, "dump", &dump.options->port, NMX_RX_ONLY | NMX_CHAINS | NMX_PROMISC) != EXIT_OK)
+	if (port_open(&port, "dump", &dump.options->port, NMX_RX_ONLY | NMX_CHAINS | NMX_PROMISC | NMX_RAW_CHECKSUM) != EXIT_OK)
 		return EXIT_FAILED;
 	int code = open_file(&dump);
 	if (code == EXIT_OK)

@@ -66,6 +66,8 @@ enum nmx_option_flags {
 	                         * undone by the kernel; without effect on other ports */
 	NMX_BUSY_POLL = 1 << 7, /* interfaces: a sync drives the device itself instead of leaving that to
 	                         * interrupts; without effect on other ports */
+	NMX_RAW_CHECKSUM = 1 << 8, /* interfaces: leave a checksum that the sender's stack left to its device as
+	                            * it came, for captures; without it it is completed */
 };
 
 /* Zero is every field's default, so name only what you want.  The library is told the size of the struct

@@ -281,7 +281,7 @@ static int make_ring(struct nmx_port *port, struct xdp_port *x, bool is_tx, uint
 	r->max_frags = r->chains ? min_u32(r->num_slots - 1, is_tx ? XDP_MAX_FRAGS : NETMAP_MAX_FRAGS) : 1;
 	r->zero_copy = leg->device.zero_copy;
 	r->busy_poll = (port->options.flags & NMX_BUSY_POLL) != 0;
-	r->repair = !leg->diverted && *x->interface.kind;
+	r->repair = !leg->diverted && *x->interface.kind && !(port->options.flags & NMX_RAW_CHECKSUM);
 	r->ifindex = x->interface.ifindex;
 	r->down = r->down_told = !(x->interface.flags & IFF_UP);
 	r->nl = nmx__nl_open(RTMGRP_LINK);
@@ -343,7 +343,7 @@ static void fill_info(struct nmx_port *port, const struct xdp_port *x)
 	info->rx_slots = x->rx_slots;
 	info->max_len = wants_nic(port) && device->zero_copy ? device->max_len : NMX__BUF_LEN;
 	info->max_frags = x->chains && (flags & NMX_CHAINS) ? min_u32(XDP_MAX_FRAGS, x->tx_slots - 1) : 1;
-	info->flags = (flags & (NMX_TX_ONLY | NMX_RX_ONLY | NMX_CHAINS | NMX_PROMISC | NMX_BUSY_POLL)) | (device->zero_copy ? NMX_ZERO_COPY : 0u);
+	info->flags = (flags & (NMX_TX_ONLY | NMX_RX_ONLY | NMX_CHAINS | NMX_PROMISC | NMX_BUSY_POLL | NMX_RAW_CHECKSUM)) | (device->zero_copy ? NMX_ZERO_COPY : 0u);
 	info->region = x->seg->region;
 	info->mode = !wants_nic(port) ? NMX_MODE_TC : device->zero_copy ? NMX_MODE_ZERO_COPY : x->rx_queues && !x->native ? NMX_MODE_TC : NMX_MODE_COPY;
 	info->rx_queues = x->rx_queues;

@@ -14,7 +14,8 @@
 
 #define MAX_EXTRA_BUFS (1u << 24) /* as many as the largest region has */
 #define ALL_FLAGS                                                                                                       \
-	(NMX_EXCLUSIVE | NMX_TX_ONLY | NMX_RX_ONLY | NMX_ZERO_COPY | NMX_CHAINS | NMX_BLOCKING | NMX_PROMISC | NMX_BUSY_POLL)
+	(NMX_EXCLUSIVE | NMX_TX_ONLY | NMX_RX_ONLY | NMX_ZERO_COPY | NMX_CHAINS | NMX_BLOCKING | NMX_PROMISC | NMX_BUSY_POLL |  \
+	 NMX_RAW_CHECKSUM)
 
 /* ---- open */
 

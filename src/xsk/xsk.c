@@ -25,6 +25,7 @@
 #define PAGE_BYTES    4096
 #define RETRY_MS      5     /* the kernel lets go of a queue some time after the socket was closed ... */
 #define RETRIES       200   /* ... or its owner died */
+#define RETRIES_TAKEN 10    /* where somebody says that it has the queue, it is no death that we wait for */
 #define TX_BUDGET     256u  /* packets sent per kick, where the default of 32 can be raised */
 #define BUSY_POLL_US  20
 #define BUSY_POLL_PKT 64
@@ -147,6 +148,15 @@ static int register_area(const struct opening *o, int fd)
 	return setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &reg, sizeof(reg)) < 0 ? errno : 0;
 }
 
+static bool is_claimed(const struct nmx__xsk_device *device, uint32_t queue)
+{
+	char name[32], holder[96];
+
+	snprintf(name, sizeof(name), "xdp %d %u", device->ifindex, queue);
+	nmx__claim_holder(name, holder, sizeof(holder));
+	return *holder != '\0';
+}
+
 static int bind_socket(const struct opening *o, int fd, uint32_t queue, int shared_fd)
 {
 	struct sockaddr_xdp address = {
@@ -160,7 +170,7 @@ static int bind_socket(const struct opening *o, int fd, uint32_t queue, int shar
 
 	for (int tries = 0; tries < RETRIES; tries++) {
 		err = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? errno : 0;
-		if (err != EBUSY)
+		if (err != EBUSY || (tries >= RETRIES_TAKEN && is_claimed(o->device, queue)))
 			break;
 		nap();
 	}
