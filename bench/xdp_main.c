@@ -62,14 +62,6 @@ static int tries, runs, disturbed_runs;
 static int far_netns, cpus[2];
 static const char *directory;
 
-void write_frame(uint8_t *data, uint32_t len)
-{
-	static const uint8_t header[14] = { 2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xb5 };
-
-	memset(data, 0x5a, len);
-	memcpy(data, header, sizeof(header));
-}
-
 /* ---- one run */
 
 static pid_t start(void (*half)(const struct xdp_plan *, struct xdp_meeting *), const struct xdp_plan *plan, int netns, int cpu)
