@@ -89,7 +89,7 @@ static void each_error_has_a_sentence_of_its_own(void **state)
 
 static void anything_else_has_a_text_too(void **state)
 {
-	static const int others[] = { 0, 1, 42, INT_MAX, -1, -2, -11, -1000, -1022, -99999, INT_MIN };
+	static const int others[] = { 0, 1, 42, INT_MAX, -1, -2, -11, -1000, -1023, -99999, INT_MIN };
 
 	(void)state;
 	for (unsigned i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
