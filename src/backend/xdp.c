@@ -280,6 +280,7 @@ static int make_ring(struct nmx_port *port, struct xdp_port *x, bool is_tx, uint
 	r->chains = leg->device.chains && (port->options.flags & NMX_CHAINS);
 	r->max_frags = r->chains ? min_u32(r->num_slots - 1, is_tx ? XDP_MAX_FRAGS : NETMAP_MAX_FRAGS) : 1;
 	r->zero_copy = leg->device.zero_copy;
+	r->rx_offset = leg->device.rx_offset;
 	r->busy_poll = (port->options.flags & NMX_BUSY_POLL) != 0;
 	r->repair = !leg->diverted && *x->interface.kind && !(port->options.flags & NMX_RAW_CHECKSUM);
 	r->ifindex = x->interface.ifindex;

@@ -11,10 +11,9 @@
 #include "xsk/netlink.h"
 #include "xsk/xsk.h"
 
-#define XDP_SHIFT    11                        /* buffers are NMX__BUF_LEN bytes */
-#define XDP_ADDRESS  ((UINT64_C(1) << 48) - 1) /* of a descriptor's address; above it, an offset */
-#define XDP_MIN_LEN  14                        /* the kernel sends nothing shorter than an Ethernet header */
-#define XDP_MAX_FRAGS 17                       /* of a packet that the kernel sends: MAX_SKB_FRAGS */
+#define XDP_SHIFT     11 /* buffers are NMX__BUF_LEN bytes */
+#define XDP_MIN_LEN   14 /* the kernel sends nothing shorter than an Ethernet header */
+#define XDP_MAX_FRAGS 17 /* of a packet that the kernel sends: MAX_SKB_FRAGS */
 
 struct xdp_source { /* a queue that a receive ring has packets from */
 	struct nmx__xsk_queue *queue;
@@ -36,10 +35,10 @@ struct xdp_ring {
 	bool chains;                 /* show, or send, packets of several slots */
 	bool repair;                 /* receive: packets may come without their checksum */
 	bool zero_copy, busy_poll;
+	uint64_t rx_offset;          /* from a chunk's address to that of the packet in it, as descriptors say it */
 	uint32_t hwcur;              /* transmit: first slot not handed over; receive: first slot not given back */
 	uint32_t tail;               /* as we wrote it */
 	uint32_t done;               /* transmit: first slot that waits for a buffer to come back */
-	uint32_t in_flight;          /* transmit: descriptors handed over and not completed */
 	uint32_t num_sources, next_source, fill_target;
 	struct xdp_source *sources;  /* receive */
 	struct nmx__xsk_queue *queue; /* transmit */
@@ -100,15 +99,6 @@ static inline bool xdp_is_registered(const struct xdp_ring *r, uint32_t index)
 	return index - NMX__FIRST_BUF < r->device_bufs - NMX__FIRST_BUF;
 }
 static inline bool xdp_is_valid(const struct xdp_ring *r, uint32_t index) { return index - NMX__FIRST_BUF < r->num_bufs - NMX__FIRST_BUF; }
-
-/* The buffer that a descriptor's address is in.  The kernel gives back what it was given, and is checked nevertheless:
- * what it says becomes an index. */
-static inline uint32_t xdp_index(uint64_t address)
-{
-	uint64_t at = (address & XDP_ADDRESS) + (address >> 48);
-
-	return at >> XDP_SHIFT <= UINT32_MAX ? (uint32_t)(at >> XDP_SHIFT) : 0;
-}
 
 /* head and cur are the user's to write: a ring whose cursors left [hwcur, tail] is reset, as by netmap. */
 static inline bool xdp_cursors_valid(const struct xdp_ring *r)

@@ -24,6 +24,13 @@ static inline void poison_buf(const struct xdp_ring *r, uint32_t index, bool poi
 
 /* ---- giving back */
 
+static void poison_slots(const struct xdp_ring *r, uint32_t at, uint32_t count, bool poison)
+{
+	if (nmx__poisoning())
+		for (; count > 0; count--, at = nmx__next(at, r->num_slots))
+			poison_buf(r, r->nring->slot[at].buf_idx, poison);
+}
+
 /* The source that has the most need; with one there is no question. */
 static inline struct xdp_source *needy_source(struct xdp_ring *r)
 {
@@ -62,30 +69,55 @@ static __attribute__((__noinline__)) bool keep_spare(struct xdp_ring *r, struct 
 	return true;
 }
 
+/* Up to `most` slots from hwcur on to one source; stops at a slot whose buffer is not one of ours to give.  Everything is
+ * in locals, and the order of what a recovery reads is kept by volatile: a fence would have all of them loaded again. */
+static inline uint32_t give_run(struct xdp_ring *r, struct xdp_source *s, uint32_t most)
+{
+	struct nmx__xring *fill = &s->queue->fill;
+	struct netmap_slot *slots = r->nring->slot;
+	uint64_t *entries = fill->entries, *held = r->held;
+	uint32_t at = r->hwcur, n = r->num_slots, usable = r->device_bufs - NMX__FIRST_BUF, own = fill->own, mask = fill->mask, done = 0;
+
+	for (; done < most; done++) {
+		uint32_t index = slots[at].buf_idx;
+		uint64_t bit = UINT64_C(1) << index % 64, *word = &held[index / 64];
+
+		if (unlikely(index - NMX__FIRST_BUF >= usable) || unlikely(*word & bit))
+			break;
+		*(volatile uint64_t *)word = *word | bit;
+		*(volatile uint32_t *)&slots[at].buf_idx = 0;
+		entries[own++ & mask] = (uint64_t)index << XDP_SHIFT;
+		at = nmx__next(at, n);
+	}
+	fill->own = own;
+	s->outstanding += done;
+	r->hwcur = at;
+	return done;
+}
+
 /* [hwcur, head) goes back to the kernel.  False: a slot has lost its buffer. */
 static inline bool give_back(struct xdp_ring *r)
 {
-	uint32_t at = r->hwcur, head = r->nring->head;
+	uint32_t n = r->num_slots, left = nmx__distance(r->hwcur, r->nring->head, n);
+	bool good = true;
 
-	for (; at != head; at = nmx__next(at, r->num_slots)) {
-		struct netmap_slot *slot = &r->nring->slot[at];
-		uint32_t index = slot->buf_idx;
+	poison_slots(r, r->hwcur, left, true);
+	while (left > 0 && good) {
+		struct xdp_source *s = needy_source(r);
+		uint32_t room = r->num_sources == 1 || s->outstanding >= r->fill_target ? left : r->fill_target - s->outstanding;
+		uint32_t done = give_run(r, s, left < room ? left : room);
 
-		if (unlikely(!xdp_is_registered(r, index) || nmx__held_has(r->held, index))) {
-			if (!keep_spare(r, slot))
-				break;
-			continue;
+		left -= done;
+		if (unlikely(done == 0)) {
+			good = keep_spare(r, &r->nring->slot[r->hwcur]);
+			if (good) {
+				r->hwcur = nmx__next(r->hwcur, n);
+				left--;
+			}
 		}
-		poison_buf(r, index, true);
-		nmx__held_put(r->held, index);
-		nmx__order_for_death();
-		slot->buf_idx = 0;
-		push(needy_source(r), index);
 	}
-	if (at != r->hwcur)
-		publish_fill(r);
-	r->hwcur = at;
-	return at == head;
+	publish_fill(r);
+	return good;
 }
 
 void nmx__xdp_fill(struct xdp_ring *r)
@@ -125,14 +157,22 @@ static inline void show(struct xdp_ring *r, struct progress *p, uint32_t index, 
 	p->bytes += len;
 }
 
+/* A packet lies NMX__BUF_OFFSET into the chunk that begins with its buffer's address; what the address says beyond that
+ * comes out as an index that is too large, like any other nonsense. */
+static inline uint64_t index_of(const struct xdp_ring *r, const struct xdp_desc *desc)
+{
+	uint64_t chunk = desc->addr - r->rx_offset;
+
+	return chunk >> XDP_SHIFT | chunk << (64 - XDP_SHIFT);
+}
+
 /* Whether a descriptor is one of a buffer that we gave; *index is then the buffer. */
 static inline bool is_ours(const struct xdp_ring *r, const struct xdp_desc *desc, uint32_t *index)
 {
-	uint64_t address = desc->addr;
+	uint64_t i = index_of(r, desc);
 
-	*index = xdp_index(address);
-	return xdp_is_registered(r, *index) && nmx__held_has(r->held, *index) &&
-	       (((address & XDP_ADDRESS) + (address >> 48)) & (NMX__BUF_LEN - 1)) == NMX__BUF_OFFSET;
+	*index = (uint32_t)i;
+	return i - NMX__FIRST_BUF < r->device_bufs - NMX__FIRST_BUF && nmx__held_has(r->held, *index);
 }
 
 /* Straight back to the kernel, unseen. */
@@ -199,7 +239,7 @@ static __attribute__((__noinline__)) uint32_t take_packet(struct xdp_ring *r, st
 		const struct xdp_desc *desc = nmx__xring_desc(rx, rx->own + i);
 
 		if (good && !more && fits)
-			show_held(r, s, p, xdp_index(desc->addr), desc->len, desc->options & XDP_PKT_CONTD ? NS_MOREFRAG : 0);
+			show_held(r, s, p, (uint32_t)index_of(r, desc), desc->len, desc->options & XDP_PKT_CONTD ? NS_MOREFRAG : 0);
 		else if (is_ours(r, desc, &index))
 			refuse(s, p, index);
 	}
@@ -215,29 +255,55 @@ static __attribute__((__noinline__)) uint32_t take_packet(struct xdp_ring *r, st
 	return count;
 }
 
-/* The common kind: one buffer, ours, a length that fits.  Up to the first that is anything else. */
+/* Completed before the user sees them. */
+static __attribute__((__noinline__)) void complete_singles(const struct xdp_ring *r, uint32_t at, uint32_t count)
+{
+	const struct netmap_slot *slots = r->nring->slot;
+	uint32_t n = r->num_slots;
+	uint8_t *bufs = r->bufs;
+
+	for (; count > 0; count--, at = nmx__next(at, n))
+		nmx__complete_checksum(bufs + ((size_t)slots[at].buf_idx << XDP_SHIFT), slots[at].len);
+}
+
+/* The common kind: one buffer, ours, a length that fits.  Up to the first that is anything else.  As in give_run(). */
 static inline uint32_t take_singles(struct xdp_ring *r, struct xdp_source *s, uint32_t most, struct progress *p)
 {
-	struct nmx__xring *rx = &s->queue->rx;
-	uint32_t done = 0, longest = r->max_len, index;
+	const struct nmx__xring *rx = &s->queue->rx;
+	const struct xdp_desc *descs = rx->entries;
+	struct netmap_slot *slots = r->nring->slot;
+	uint64_t *held = r->held, bytes = 0;
+	uint32_t at = p->tail, n = r->num_slots, usable = r->device_bufs - NMX__FIRST_BUF, mask = rx->mask, own = rx->own, done = 0;
+	uint64_t longest = r->max_len, offset = r->rx_offset;
 
 	for (; done < most; done++) {
-		const struct xdp_desc *desc = nmx__xring_desc(rx, rx->own + done);
-		uint32_t len = desc->len;
+		const struct xdp_desc *desc = &descs[(own + done) & mask];
+		uint64_t chunk = desc->addr - offset, index = chunk >> XDP_SHIFT | chunk << (64 - XDP_SHIFT), len, *word, bit;
 
-		if (unlikely(desc->options || len - 1 >= longest || !is_ours(r, desc, &index)))
+		memcpy(&len, &desc->len, sizeof(len)); /* and the options: any of them makes it longer than anything */
+		if (unlikely(index - NMX__FIRST_BUF >= usable) || unlikely(len - 1 >= longest))
 			break;
-		poison_buf(r, index, false);
-		show(r, p, index, len, 0);
-		nmx__order_for_death();
-		nmx__held_take(r->held, index);
-		if (r->repair)
-			nmx__complete_checksum(data_of(r, index), len);
+		word = &held[index / 64];
+		bit = UINT64_C(1) << index % 64;
+		if (unlikely(!(*word & bit)))
+			break;
+		*(volatile uint64_t *)&slots[at] = index | len << 32;
+		*(volatile uint64_t *)word = *word & ~bit;
+		bytes += len;
+		at = nmx__next(at, n);
 	}
+	poison_slots(r, p->tail, done, false);
+	if (r->repair)
+		complete_singles(r, p->tail, done);
+	p->tail = at;
+	p->room -= done;
 	p->packets += done;
+	p->bytes += bytes;
 	s->outstanding -= done;
 	return done;
 }
+
+_Static_assert(offsetof(struct xdp_desc, options) == offsetof(struct xdp_desc, len) + 4, "length and options are one word");
 
 static inline void take_from(struct xdp_ring *r, struct xdp_source *s, struct progress *p)
 {

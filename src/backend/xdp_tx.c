@@ -22,44 +22,84 @@ static inline void poison_buf(const struct xdp_ring *r, uint32_t index, bool poi
 		(poison ? nmx__poison : nmx__unpoison)(data_of(r, index), NMX__BUF_LEN);
 }
 
+static void poison_range(const struct xdp_ring *r, uint32_t from, uint32_t to, bool poison)
+{
+	if (nmx__poisoning())
+		for (; from != to; from = nmx__next(from, r->num_slots))
+			if (xdp_is_valid(r, r->nring->slot[from].buf_idx))
+				poison_buf(r, r->nring->slot[from].buf_idx, poison);
+}
+
 /* ---- what has been sent */
 
-static inline void come_back(struct xdp_ring *r, uint32_t index)
+/* Slots that were sent from a copy never gave their buffer away. */
+static inline void step_over_copies(struct xdp_ring *r)
 {
 	while (r->done != r->hwcur && r->nring->slot[r->done].buf_idx)
-		r->done = nmx__next(r->done, r->num_slots); /* sent from a copy, and so never left */
-	if (unlikely(r->done == r->hwcur)) {
-		r->spare[r->num_spare++] = index; /* the copy's; there is a place for each */
+		r->done = nmx__next(r->done, r->num_slots);
+}
+
+/* A buffer that no slot waits for is that of a copy; there is a place for each. */
+static __attribute__((__noinline__)) void come_back(struct xdp_ring *r, uint32_t index)
+{
+	step_over_copies(r);
+	if (r->done == r->hwcur) {
+		r->spare[r->num_spare++] = index;
 	} else {
 		r->nring->slot[r->done].buf_idx = index;
 		r->done = nmx__next(r->done, r->num_slots);
 	}
 	nmx__order_for_death();
 	nmx__held_take(r->held, index);
-	r->in_flight--;
+}
+
+/* The common kind: the slot waits.  Everything is in locals, and the order of what a recovery reads is kept by volatile: a
+ * fence would have all of them loaded again. */
+static inline uint32_t reap_run(struct xdp_ring *r, uint32_t ready)
+{
+	const struct nmx__xring *ring = &r->queue->done;
+	const uint64_t *entries = ring->entries;
+	struct netmap_slot *slots = r->nring->slot;
+	uint64_t *held = r->held;
+	uint32_t at = r->done, hwcur = r->hwcur, n = r->num_slots, usable = r->device_bufs - NMX__FIRST_BUF, own = ring->own;
+	uint32_t mask = ring->mask, count = 0;
+
+	for (; count < ready && at != hwcur; count++) {
+		uint64_t index = entries[(own + count) & mask] >> XDP_SHIFT, *word = &held[index / 64], bit = UINT64_C(1) << index % 64;
+
+		if (unlikely(index - NMX__FIRST_BUF >= usable) || unlikely(!(*word & bit)) || unlikely(slots[at].buf_idx))
+			break;
+		*(volatile uint32_t *)&slots[at].buf_idx = (uint32_t)index;
+		*(volatile uint64_t *)word = *word & ~bit;
+		at = nmx__next(at, n);
+	}
+	r->done = at;
+	return count;
 }
 
 static void reap(struct xdp_ring *r)
 {
-	struct nmx__xring *done = &r->queue->done;
-	uint32_t ready = nmx__xring_ready(done);
+	struct nmx__xring *ring = &r->queue->done;
+	uint32_t ready = nmx__xring_ready(ring), count;
 
-	if (unlikely(ready > done->mask + 1))
+	if (unlikely(ready > ring->mask + 1))
 		ready = 0;
-	for (uint32_t i = 0; i < ready; i++) {
-		uint32_t index = xdp_index(*nmx__xring_addr(done, done->own + i));
+	if (ready == 0)
+		return;
+	for (; ready > 0; ready -= count) {
+		count = reap_run(r, ready);
+		ring->own += count;
+		if (unlikely(count < ready)) {
+			uint64_t index = *nmx__xring_addr(ring, ring->own++) >> XDP_SHIFT;
 
-		if (unlikely(!xdp_is_registered(r, index) || !nmx__held_has(r->held, index)))
-			NMX__COUNT(r->own, drop_invalid, 1);
-		else
-			come_back(r, index);
+			count++;
+			if (index - NMX__FIRST_BUF >= r->device_bufs - NMX__FIRST_BUF || !nmx__held_has(r->held, (uint32_t)index))
+				NMX__COUNT(r->own, drop_invalid, 1);
+			else
+				come_back(r, (uint32_t)index);
+		}
 	}
-	if (ready) {
-		done->own += ready;
-		nmx__xring_consume(done);
-	}
-	while (r->done != r->hwcur && r->nring->slot[r->done].buf_idx)
-		r->done = nmx__next(r->done, r->num_slots);
+	nmx__xring_consume(ring);
 }
 
 /* ---- having the kernel send */
@@ -97,12 +137,11 @@ static bool kick(struct xdp_ring *r)
 
 /* ---- handing over */
 
-static inline void push(struct xdp_ring *r, uint32_t index, uint32_t len, uint32_t options)
+static void push(struct xdp_ring *r, uint32_t index, uint32_t len, uint32_t options)
 {
 	struct nmx__xring *tx = &r->queue->tx;
 
 	*nmx__xring_desc(tx, tx->own++) = (struct xdp_desc){ .addr = ((uint64_t)index << XDP_SHIFT) + NMX__BUF_OFFSET, .len = len, .options = options };
-	r->in_flight++;
 }
 
 /* Sends a copy, in a buffer that the device knows; the slot keeps its own, and is free as soon as those before it are.
@@ -114,6 +153,7 @@ static bool push_copy(struct xdp_ring *r, const struct netmap_slot *slot, uint32
 	uint32_t index = r->spare[r->num_spare - 1];
 
 	poison_buf(r, index, false);
+	poison_buf(r, slot->buf_idx, false);
 	memcpy(data_of(r, index), data_of(r, slot->buf_idx), slot->len);
 	nmx__held_put(r->held, index);
 	nmx__order_for_death();
@@ -123,11 +163,10 @@ static bool push_copy(struct xdp_ring *r, const struct netmap_slot *slot, uint32
 	return true;
 }
 
-static inline void push_slot(struct xdp_ring *r, struct netmap_slot *slot, uint32_t options)
+static void push_slot(struct xdp_ring *r, struct netmap_slot *slot, uint32_t options)
 {
 	uint32_t index = slot->buf_idx, len = slot->len;
 
-	poison_buf(r, index, true);
 	nmx__held_put(r->held, index);
 	nmx__order_for_death();
 	slot->buf_idx = 0;
@@ -202,38 +241,64 @@ static __attribute__((__noinline__)) int hand_over_packet(struct xdp_ring *r, ui
 	return (int)p.slots;
 }
 
+/* The common kind: one slot, a length that fits, a buffer that the device knows.  As in reap_run(). */
+static inline uint32_t hand_over_run(struct xdp_ring *r, uint64_t *bytes)
+{
+	struct nmx__xring *tx = &r->queue->tx;
+	struct xdp_desc *descs = tx->entries;
+	struct netmap_slot *slots = r->nring->slot;
+	uint64_t *held = r->held, sum = 0;
+	uint32_t at = r->hwcur, head = r->nring->head, n = r->num_slots, usable = r->device_bufs - NMX__FIRST_BUF;
+	uint32_t mask = tx->mask, own = tx->own, lengths = r->max_len - XDP_MIN_LEN + 1, count = 0;
+
+	for (; at != head; count++) {
+		uint32_t index = slots[at].buf_idx, len = slots[at].len;
+		uint64_t *word = &held[index / 64], bit = UINT64_C(1) << index % 64;
+		struct xdp_desc *desc = &descs[(own + count) & mask];
+
+		if (unlikely(index - NMX__FIRST_BUF >= usable) || unlikely(len - XDP_MIN_LEN >= lengths) ||
+		    unlikely(slots[at].flags & NS_MOREFRAG) || unlikely(*word & bit))
+			break;
+		*(volatile uint64_t *)word = *word | bit;
+		*(volatile uint64_t *)&slots[at] = 0;
+		*desc = (struct xdp_desc){ .addr = ((uint64_t)index << XDP_SHIFT) + NMX__BUF_OFFSET, .len = len };
+		sum += len;
+		at = nmx__next(at, n);
+	}
+	tx->own = own + count;
+	r->hwcur = at;
+	*bytes += sum;
+	return count;
+}
+
 /* [hwcur, head), as far as it goes. */
 static inline int hand_over(struct xdp_ring *r)
 {
-	uint32_t packets = 0, head = r->nring->head, usable = r->max_len - XDP_MIN_LEN + 1;
+	uint32_t packets = 0, head = r->nring->head;
 	uint64_t bytes = 0;
-	int err = 1;
+	int more = 1;
 
-	while (r->hwcur != head && err > 0) {
-		struct netmap_slot *slot = &r->nring->slot[r->hwcur];
-		uint32_t len = slot->len, index = slot->buf_idx;
-
-		if (unlikely((slot->flags & NS_MOREFRAG) || len - XDP_MIN_LEN >= usable || !xdp_is_registered(r, index) ||
-		             nmx__held_has(r->held, index))) {
-			err = hand_over_packet(r, &bytes, &packets);
-			continue;
-		}
-		push_slot(r, slot, 0);
-		r->hwcur = nmx__next(r->hwcur, r->num_slots);
-		bytes += len;
-		packets++;
+	poison_range(r, r->hwcur, head, true);
+	while (r->hwcur != head && more > 0) {
+		packets += hand_over_run(r, &bytes);
+		if (unlikely(r->hwcur != head))
+			more = hand_over_packet(r, &bytes, &packets);
 	}
 	nmx__xring_produce(&r->queue->tx);
 	NMX__COUNT(r->own, tx_packets, packets);
 	NMX__COUNT(r->own, tx_bytes, bytes);
-	return err < 0 ? err : 0;
+	return more < 0 ? more : 0;
 }
 
 /* The slots before `done` are the user's again; one slot always stays out, so that full and empty differ. */
 static inline int show_room(struct xdp_ring *r)
 {
+	uint32_t before = r->tail;
+
+	step_over_copies(r);
 	r->tail = (r->done ? r->done : r->num_slots) - 1;
 	r->nring->tail = r->tail;
+	poison_range(r, before, r->tail, false);
 	return (int)nmx__distance(r->nring->cur, r->tail, r->num_slots);
 }
 

@@ -347,6 +347,7 @@ int nmx__xsk_open(struct nmx__xsk_device *device, const struct nmx__xsk_plan *pl
 	}
 	o.unaligned = !device->zero_copy;
 	o.flags = (device->zero_copy ? XDP_ZEROCOPY : XDP_COPY) | XDP_USE_NEED_WAKEUP | (plan->chains ? XDP_USE_SG : 0u);
+	device->rx_offset = o.unaligned ? (uint64_t)HEADROOM << XSK_UNALIGNED_BUF_OFFSET_SHIFT : HEADROOM;
 	device->max_len = device->zero_copy ? plan->buf_stride - HEADROOM : plan->buf_stride;
 	for (; i < device->num_queues && err == 0; i++)
 		err = open_queue(&o, &device->queues[i], &what);

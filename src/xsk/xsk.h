@@ -50,6 +50,7 @@ struct nmx__xsk_device {
 	bool zero_copy;
 	bool chains;       /* packets of several buffers, both ways */
 	uint32_t max_len;  /* bytes of a buffer that the kernel uses */
+	uint64_t rx_offset; /* what the address of a received packet has over that which was put into the fill ring */
 	uint32_t num_queues;
 	struct nmx__xsk_queue *queues; /* [num_queues] */
 };
