@@ -135,12 +135,22 @@ static void poison_set(const struct nmx__segment *seg, const uint64_t *set)
 			nmx__poison(nmx__seg_buf(seg, i), seg->buf_stride);
 }
 
+/* Before the first buffer is free.  Were we to die with some of them free and others not, those would go to quarantine
+ * with our file, and at its end the file would free all that it marks: also what somebody has claimed meanwhile. */
+static void note_closed(struct nmx__own_extent *own)
+{
+	if (own->kind == NMX__EXTENT_DEVICE)
+		*(volatile uint32_t *)&own->kind = NMX__EXTENT_CLOSED;
+	nmx__order_for_death();
+}
+
 void nmx__extent_release(struct nmx__extent *extent)
 {
 	struct nmx__segment *seg = extent->seg;
 	uint64_t counters[NMX__NUM_COUNTERS] = { 0 }, *set = nmx__bufs_set(seg);
 	size_t bytes = (size_t)(uint32_t)atomic_load(&seg->own->extent[extent->slot]) * NMX__PAGE;
 
+	note_closed(extent->own);
 	nmx__extent_collect(seg, (const uint8_t *)extent->own, bytes, set, set, counters);
 	poison_set(seg, set);
 	nmx__extent_credit(seg, seg->member, extent->own, counters);
@@ -152,6 +162,7 @@ void nmx__extent_release(struct nmx__extent *extent)
 
 void nmx__extent_release_later(struct nmx__extent *extent)
 {
+	note_closed(extent->own);
 	nmx__extent_abandon(extent->seg, extent->own, extent->slot, extent->own->attach_gen);
 	extent->own = NULL;
 }

@@ -34,10 +34,12 @@ struct nmx__extent {
  * lock, after nmx__recover_dead() in that lock.  Errors: NMX_ERR_NO_MEMORY. */
 NMX_MUST_CHECK int nmx__extent_build(struct nmx__extent *extent, struct nmx__segment *seg, const struct nmx__extent_plan *plan,
                                      struct nmx_report *why);
-/* Gives everything back, what is marked as the kernel's too: the caller has made sure that it has let go.  Free first,
- * then forgotten; a PORT's counters go to the totals of its end, if it has that.  Under the segment lock. */
+/* Gives everything back, what is marked as the kernel's too: the caller has made sure that it has let go (the rings
+ * unmapped, the sockets closed, and for a device that writes by itself, its queue seen to be free).  Free first, then
+ * forgotten; a PORT's counters go to the totals of its end, if it has that.  Under the segment lock. */
 void nmx__extent_release(struct nmx__extent *extent);
-/* When the lock was not to be had: unmaps it, and leaves that to whoever of this process has the lock next. */
+/* When the lock was not to be had: unmaps it, and leaves that to whoever of this process has the lock next.  The kernel
+ * has let go, as above. */
 void nmx__extent_release_later(struct nmx__extent *extent);
 
 static inline struct nmx__own_ring *nmx__extent_ring(const struct nmx__extent *extent, uint32_t i)

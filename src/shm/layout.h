@@ -141,6 +141,7 @@ enum nmx__extent_kind {
 	NMX__EXTENT_PORT = 1,    /* the rings and spare buffers of a port */
 	NMX__EXTENT_STAGING = 2, /* buffers on their way into a new record's queues; void once that record is live */
 	NMX__EXTENT_DEVICE = 3,  /* as PORT, of an interface: no record, and the kernel may hold buffers of its rings */
+	NMX__EXTENT_CLOSED = 4,  /* a DEVICE that is being given back: the kernel has let go, and marks are mentions like others */
 };
 
 struct nmx__own_header {

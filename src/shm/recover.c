@@ -107,7 +107,7 @@ static void collect_device_ring(const struct nmx__segment *seg, const uint8_t *s
 /* Staged buffers belong to the record's queues once it is live. */
 static bool is_void(const struct nmx__segment *seg, const struct nmx__own_extent *extent)
 {
-	if (extent->kind == NMX__EXTENT_PORT || extent->kind == NMX__EXTENT_DEVICE)
+	if (extent->kind == NMX__EXTENT_PORT || extent->kind == NMX__EXTENT_DEVICE || extent->kind == NMX__EXTENT_CLOSED)
 		return false;
 	return extent->kind != NMX__EXTENT_STAGING || extent->record >= NMX__MAX_RECORDS ||
 	       (extent->record_gen && atomic_load(&seg->records[extent->record].live) == extent->record_gen);
@@ -131,6 +131,8 @@ void nmx__extent_collect(const struct nmx__segment *seg, const uint8_t *file, si
 			continue;
 		if (extent->kind == NMX__EXTENT_DEVICE)
 			collect_device_ring(seg, file + at, bytes - at, set, in_kernel, counters);
+		else if (extent->kind == NMX__EXTENT_CLOSED)
+			collect_device_ring(seg, file + at, bytes - at, set, set, counters);
 		else
 			collect_ring(seg, extent, file + at, bytes - at, set, counters);
 	}

@@ -16,20 +16,10 @@
 #include <unistd.h>
 
 #include "owner.h"
-#include "shm/audit.h"
 
 #ifndef XDP_UMEM_UNALIGNED_CHUNK_FLAG
 #define XDP_UMEM_UNALIGNED_CHUNK_FLAG (1 << 0)
 #endif
-
-static struct nmx__audit look(struct nmx__segment *seg, const char *when)
-{
-	struct nmx__audit audit;
-
-	must(nmx__audit(seg, &audit) == 0, "%s: no audit", when);
-	must_add_up(when, NULL);
-	return audit;
-}
 
 /* ---- where buffers are */
 
@@ -119,7 +109,7 @@ static void an_extent_gives_back_what_it_has(void)
 	must(look(seg, "a released extent").free == SEGMENT_BUFS - NMX__FIRST_BUF, "not all are free");
 	must(nmx__bufs_end(seg) == 0, "the highest buffer of none: %u", nmx__bufs_end(seg));
 	leave(seg);
-	must(count_files(attack.dir, "") == 0, "files are left");
+	must_be_empty("at the end");
 }
 
 static void an_extent_released_later_gives_it_back_too(void)
@@ -136,7 +126,7 @@ static void an_extent_released_later_gives_it_back_too(void)
 	nmx__seg_unlock(seg);
 	must(look(seg, "released later").free == SEGMENT_BUFS - NMX__FIRST_BUF, "not all are free");
 	leave(seg);
-	must(count_files(attack.dir, "") == 0, "files are left");
+	must_be_empty("at the end");
 }
 
 static void what_does_not_fit_leaves_nothing(void)

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
+#include <stdio.h>
+#include <unistd.h>
+
 #include "owner.h"
 
 struct nmx__segment *join(void)
@@ -101,4 +104,84 @@ pid_t owner_start(struct owner *owner)
 	for (; atomic_load(&owner->state) != OWNER_READY; nap_us(100))
 		must(now_ms() < deadline, "an owner does not start");
 	return pid;
+}
+
+/* ---- looking */
+
+struct nmx__audit look(struct nmx__segment *seg, const char *when)
+{
+	struct nmx__audit audit;
+
+	must(nmx__audit(seg, &audit) == 0, "%s: no audit", when);
+	must_add_up(when, NULL);
+	return audit;
+}
+
+static bool is_used(const struct nmx__segment *seg, uint32_t index) { return atomic_load(&seg->used[index / 64]) >> index % 64 & 1; }
+
+void must_be_used(const struct nmx__segment *seg, const struct owner *owner, bool held, bool rest, const char *when)
+{
+	for (uint32_t i = 0; i < owner->num_held; i++)
+		must(is_used(seg, owner->held[i]) == held, "%s: buffer %u, which the kernel held, is %s", when, owner->held[i],
+		     held ? "free" : "used");
+	for (uint32_t i = 0; i < owner->num_rest; i++)
+		must(is_used(seg, owner->rest[i]) == rest, "%s: buffer %u of the dead is %s", when, owner->rest[i], rest ? "free" : "used");
+}
+
+void recover(struct nmx__segment *seg)
+{
+	lock_to_claim(seg);
+	nmx__seg_unlock(seg);
+}
+
+bool is_gone(const struct nmx__segment *seg, uint32_t member)
+{
+	char file[NMX__FILE_NAME_MAX], path[192];
+
+	nmx__seg_file(seg, file, "m%u", member);
+	snprintf(path, sizeof(path), "%s/%s", attack.dir, file);
+	return atomic_load(&seg->members[member].gen) == 0 && access(path, F_OK) < 0;
+}
+
+/* Everything that is free goes to somebody for a moment: none of it may be the kernel's. */
+void others_get_none(struct nmx__segment *seg, const struct owner *owner, const char *when)
+{
+	uint32_t slots = (look(seg, when).free - 1) / 2;
+	struct nmx__extent all;
+
+	lock_to_claim(seg);
+	owner_build(&all, seg, slots, 0);
+	must_add_up(when, NULL);
+	for (uint32_t ring = 0; ring < 2; ring++)
+		for (uint32_t i = 0; i < slots; i++)
+			for (uint32_t h = 0; h < owner->num_held; h++)
+				must(nmx__own_netmap_ring(nmx__extent_ring(&all, ring))->slot[i].buf_idx != owner->held[h],
+				     "%s: buffer %u was given away, and the kernel holds it", when, owner->held[h]);
+	nmx__extent_release(&all);
+	nmx__seg_unlock(seg);
+}
+
+void must_be_empty(const char *when)
+{
+	must(count_files(attack.dir, "") == 0, "%s: files are left: %s", when, list_files(attack.dir));
+}
+
+void await_its_end(struct nmx__segment *seg, const struct owner *owner, int64_t at_most_ms, const char *when)
+{
+	int64_t deadline = now_ms() + at_most_ms;
+
+	for (recover(seg); !is_gone(seg, owner->member); recover(seg)) {
+		must(now_ms() < deadline, "%s: the dead member is still there after %lld ms", when, (long long)at_most_ms);
+		nap_us(5000);
+	}
+}
+
+void await_the_end(struct nmx__segment *seg, const struct owner *owner, int64_t at_most_ms, const char *when)
+{
+	struct nmx__audit audit;
+
+	await_its_end(seg, owner, at_most_ms, when);
+	audit = look(seg, when);
+	must(audit.quarantined == 0 && audit.held == 0 && audit.free == audit.buffers && audit.free_mentioned == 0,
+	     "%s: %u of %u buffers are free", when, audit.free, audit.buffers);
 }

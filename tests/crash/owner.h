@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "crash.h"
+#include "shm/audit.h"
 #include "shm/extent.h"
 
 enum { OWNER_SLOTS = 32, OWNER_SPARES = 8, OWNER_BUFS = 2 * OWNER_SLOTS + OWNER_SPARES };
@@ -33,9 +34,24 @@ void be_owner(void *owner);
 /* Starts one, and waits until it is ready. */
 pid_t owner_start(struct owner *owner);
 
-/* All of a sudden: a segment, a lock to claim in; and back. */
 struct nmx__segment *join(void);
 void leave(struct nmx__segment *seg);
 void lock_to_claim(struct nmx__segment *seg);
+/* What an open does first. */
+void recover(struct nmx__segment *seg);
+
+/* ---- looking */
+
+/* Also fails when buffers do not add up. */
+struct nmx__audit look(struct nmx__segment *seg, const char *when);
+/* Whether the buffers that the kernel held, and the rest, are used. */
+void must_be_used(const struct nmx__segment *seg, const struct owner *owner, bool held, bool rest, const char *when);
+void others_get_none(struct nmx__segment *seg, const struct owner *owner, const char *when);
+/* Its file and its id. */
+bool is_gone(const struct nmx__segment *seg, uint32_t member);
+void await_its_end(struct nmx__segment *seg, const struct owner *owner, int64_t at_most_ms, const char *when);
+/* Of the only one that has died, and had buffers. */
+void await_the_end(struct nmx__segment *seg, const struct owner *owner, int64_t at_most_ms, const char *when);
+void must_be_empty(const char *when); /* the directory */
 
 #endif

@@ -14,72 +14,13 @@
 #include <nmx/inspect.h>
 
 #include "owner.h"
-#include "shm/audit.h"
 
 enum { HELD = 40, AT_MOST_MS = 2 * NMX__QUARANTINE_MS + 1000 };
 
 static struct owner *owners; /* in shared memory */
 enum { OWNERS = 4 };
 
-/* ---- looking */
-
-static struct nmx__audit look(struct nmx__segment *seg, const char *when)
-{
-	struct nmx__audit audit;
-
-	must(nmx__audit(seg, &audit) == 0, "%s: no audit", when);
-	must_add_up(when, NULL);
-	return audit;
-}
-
-static bool is_used(const struct nmx__segment *seg, uint32_t index) { return atomic_load(&seg->used[index / 64]) >> index % 64 & 1; }
-
-static void must_be_used(const struct nmx__segment *seg, const struct owner *owner, bool held, bool rest, const char *when)
-{
-	for (uint32_t i = 0; i < owner->num_held; i++)
-		must(is_used(seg, owner->held[i]) == held, "%s: buffer %u, which the kernel held, is %s", when, owner->held[i],
-		     held ? "free" : "used");
-	for (uint32_t i = 0; i < owner->num_rest; i++)
-		must(is_used(seg, owner->rest[i]) == rest, "%s: buffer %u of the dead is %s", when, owner->rest[i], rest ? "free" : "used");
-}
-
-static void recover(struct nmx__segment *seg)
-{
-	lock_to_claim(seg);
-	nmx__seg_unlock(seg);
-}
-
-static bool is_gone(const struct nmx__segment *seg, uint32_t member)
-{
-	char file[NMX__FILE_NAME_MAX], path[192];
-
-	nmx__seg_file(seg, file, "m%u", member);
-	snprintf(path, sizeof(path), "%s/%s", attack.dir, file);
-	return atomic_load(&seg->members[member].gen) == 0 && access(path, F_OK) < 0;
-}
-
-/* Everything that is free goes to somebody for a moment: none of it may be the kernel's. */
-static void others_get_none(struct nmx__segment *seg, const struct owner *owner, const char *when)
-{
-	uint32_t slots = (look(seg, when).free - 1) / 2;
-	struct nmx__extent all;
-
-	lock_to_claim(seg);
-	owner_build(&all, seg, slots, 0);
-	must_add_up(when, NULL);
-	for (uint32_t ring = 0; ring < 2; ring++)
-		for (uint32_t i = 0; i < slots; i++)
-			for (uint32_t h = 0; h < owner->num_held; h++)
-				must(nmx__own_netmap_ring(nmx__extent_ring(&all, ring))->slot[i].buf_idx != owner->held[h],
-				     "%s: buffer %u was given away, and the kernel holds it", when, owner->held[h]);
-	nmx__extent_release(&all);
-	nmx__seg_unlock(seg);
-}
-
-static void must_be_empty(const char *when)
-{
-	must(count_files(attack.dir, "") == 0, "%s: files are left: %s", when, list_files(attack.dir));
-}
+static uint64_t clock_ms(void) { return (uint64_t)now_ms(); }
 
 /* One dies with HELD buffers in the kernel; we live in the segment. */
 static struct nmx__segment *after_a_death(struct owner *owner)
@@ -89,27 +30,6 @@ static struct nmx__segment *after_a_death(struct owner *owner)
 	*owner = (struct owner){ .to_hold = HELD };
 	kill_now(owner_start(owner));
 	return seg;
-}
-
-static void await_its_end(struct nmx__segment *seg, const struct owner *owner, int64_t at_most_ms, const char *when)
-{
-	int64_t deadline = now_ms() + at_most_ms;
-
-	for (recover(seg); !is_gone(seg, owner->member); recover(seg)) {
-		must(now_ms() < deadline, "%s: the dead member is still there after %lld ms", when, (long long)at_most_ms);
-		nap_us(5000);
-	}
-}
-
-/* Of the only one that has died, and had buffers. */
-static void await_the_end(struct nmx__segment *seg, const struct owner *owner, int64_t at_most_ms, const char *when)
-{
-	struct nmx__audit audit;
-
-	await_its_end(seg, owner, at_most_ms, when);
-	audit = look(seg, when);
-	must(audit.quarantined == 0 && audit.held == 0 && audit.free == audit.buffers && audit.free_mentioned == 0,
-	     "%s: %u of %u buffers are free", when, audit.free, audit.buffers);
 }
 
 /* ---- the course of things */
@@ -354,6 +274,102 @@ static void every_step_can_be_repeated(void)
 	}
 }
 
+/* Deaths inside of the library: at the n-th time that buffers are freed, half of them (a bitmap's words) are; at the n-th
+ * time that a file is to be removed, it is not. */
+static uint32_t steps_to_live; /* 0: for ever */
+
+void __real_nmx__bufs_free_set(struct nmx__segment *seg, const uint64_t *set);
+int __real_unlinkat(int dir, const char *file, int flags);
+void __wrap_nmx__bufs_free_set(struct nmx__segment *seg, const uint64_t *set);
+int __wrap_unlinkat(int dir, const char *file, int flags);
+
+void __wrap_nmx__bufs_free_set(struct nmx__segment *seg, const uint64_t *set)
+{
+	if (steps_to_live && --steps_to_live == 0) {
+		for (uint32_t i = 0; i < seg->num_bufs; i += 2)
+			atomic_fetch_and(&seg->used[i / 64], ~(set[i / 64] & 1ull << i % 64));
+		raise(SIGKILL);
+	}
+	__real_nmx__bufs_free_set(seg, set);
+}
+
+int __wrap_unlinkat(int dir, const char *file, int flags)
+{
+	if (steps_to_live && --steps_to_live == 0)
+		raise(SIGKILL);
+	return __real_unlinkat(dir, file, flags);
+}
+
+static void clean_for_so_long(void *steps)
+{
+	steps_to_live = *(uint32_t *)steps;
+	leave(join());
+}
+
+static bool was_killed(int status)
+{
+	must(WIFSIGNALED(status) ? WTERMSIG(status) == SIGKILL : WEXITSTATUS(status) == 0, "it failed (it said why above)");
+	return WIFSIGNALED(status);
+}
+
+/* Before the quarantine, and at its end. */
+static uint32_t cleaners_die_at_every_step(void)
+{
+	bool killed = true;
+	uint32_t steps = 0;
+
+	while (killed) {
+		struct nmx__segment *seg = after_a_death(owners);
+		struct nmx__seg_member *dead = &seg->members[owners[0].member];
+		uint32_t gen = atomic_load(&dead->gen);
+
+		steps++;
+		killed = was_killed(reap(spawn(clean_for_so_long, &steps), 5000, "a cleaner"));
+		recover(seg);
+		must_be_used(seg, owners, true, false, "after a cleaner's death");
+		must(look(seg, "after a cleaner's death").quarantined == HELD, "not all are in quarantine");
+		others_get_none(seg, owners, "after a cleaner's death");
+		atomic_store(&dead->quarantine_ms, clock_ms() - NMX__QUARANTINE_MS);
+		killed |= was_killed(reap(spawn(clean_for_so_long, &steps), 5000, "a cleaner"));
+		for (uint32_t i = 0; i < HELD; i++) /* whatever the next one's clock says: what is begun is brought to its end */
+			must(atomic_load(&dead->gen) != gen || atomic_load(&dead->quarantine_ms) == NMX__QUARANTINE_OVER ||
+			         atomic_load(&seg->used[owners[0].held[i] / 64]) >> owners[0].held[i] % 64 & 1,
+			     "some are free, and it is not noted that the quarantine is over");
+		await_the_end(seg, owners, 1, "after two cleaners' deaths");
+		leave(seg);
+		must_be_empty("after two cleaners' deaths");
+	}
+	return 2 * (steps - 1);
+}
+
+/* The kernel has let go, half is given back: then there is nothing to wait for. */
+static void close_half_way(void *arg)
+{
+	struct nmx__segment *seg = join();
+	struct nmx__extent extent;
+	struct owner *owner = arg;
+
+	lock_to_claim(seg);
+	owner_build(&extent, seg, OWNER_SLOTS, 0);
+	nmx__seg_unlock(seg);
+	for (uint32_t i = 0; i < OWNER_SLOTS; i++)
+		owner_push(&extent, 1, i);
+	owner->member = seg->member;
+	lock_to_claim(seg);
+	steps_to_live = 1;
+	nmx__extent_release(&extent);
+}
+
+static void a_close_that_dies_leaves_nothing_to_wait_for(void)
+{
+	struct nmx__segment *seg = join();
+
+	must(was_killed(reap(spawn(close_half_way, owners), 5000, "who closes")), "it was not killed");
+	await_the_end(seg, owners, 1, "after a close that died");
+	leave(seg);
+	must_be_empty("after a close that died");
+}
+
 /* The kernel goes on writing for a while; others take, fill, look whether it is still so, and give back; cleaners and
  * owners are killed all the time. */
 static void take_and_look(void *arg)
@@ -453,8 +469,6 @@ static uint32_t nobody_gets_what_is_written_to(void)
 
 /* ---- hostile times */
 
-static uint64_t clock_ms(void) { return (uint64_t)now_ms(); }
-
 static void nonsense_is_never_for_ever(void)
 {
 	const uint64_t far[] = { UINT64_MAX, UINT64_MAX - 1, 1ull << 63, 1ull << 32, 1, 2, clock_ms() + NMX__QUARANTINE_MS + 60000,
@@ -531,6 +545,8 @@ int main(int argc, char **argv)
 		a_newcomer_works_beside_it();
 		a_removal_cut_short_is_finished();
 		every_step_can_be_repeated();
+		deaths += cleaners_die_at_every_step();
+		a_close_that_dies_leaves_nothing_to_wait_for();
 		nonsense_is_never_for_ever();
 		a_time_ahead_ends_too();
 		of_the_living_it_says_nothing();

@@ -14,7 +14,7 @@
 # or no C compiler).
 
 models="ownership_two_senders ownership_pipe ownership_cleaner"
-models="$models wakeup_pipe wakeup_queue wakeup_queue_recovery_rings"
+models="$models quarantine wakeup_pipe wakeup_queue wakeup_queue_recovery_rings"
 long_models="ownership_two_senders_receiver_dies"
 
 here=$(cd "$(dirname "$0")" && pwd) || exit 1
