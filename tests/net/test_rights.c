@@ -9,13 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "world.h"
 
-enum { HOST, NEIGHBOUR, MTU = 1500, NOBODY = 65534 };
+enum { HOST, NEIGHBOUR, MTU = 1500, NOBODY = 65534, LAST_CAP = 40 };
 #define BIT(cap) (UINT64_C(1) << (cap))
 
 #ifndef CAP_BPF
@@ -26,29 +25,43 @@ static struct child child;
 static uint64_t granted; /* what the next child has */
 static bool as_nobody;
 
-/* In the child.  The bounding set is what root's programs do not get beyond, the ambient set what others' keep. */
-static void drop_rights(void *arg)
+/* In the child: another user, who keeps what is granted as the file of a program would grant it. */
+static void become_nobody(void)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[2];
-	bool good = prctl(PR_SET_KEEPCAPS, 1) == 0;
+	bool good = prctl(PR_SET_KEEPCAPS, 1) == 0 && setgroups(0, NULL) == 0 && setresgid(NOBODY, NOBODY, NOBODY) == 0 &&
+	            setresuid(NOBODY, NOBODY, NOBODY) == 0;
 
-	(void)arg;
-	for (int cap = 0; cap <= 40; cap++)
-		if (!(granted & BIT(cap)) && prctl(PR_CAPBSET_READ, cap) == 1)
-			good = prctl(PR_CAPBSET_DROP, cap) == 0 && good;
-	if (as_nobody)
-		good = setgroups(0, NULL) == 0 && setresgid(NOBODY, NOBODY, NOBODY) == 0 &&
-		       setresuid(NOBODY, NOBODY, NOBODY) == 0 && good;
 	for (int i = 0; i < 2; i++)
 		data[i].effective = data[i].permitted = data[i].inheritable = (uint32_t)(granted >> 32 * i);
-	good = (!as_nobody || syscall(SYS_capset, &head, data) == 0) &&
-	       good; /* root gets what is in the bounding set anyway */
-	for (int cap = 0; as_nobody && cap <= 40; cap++)
+	good = syscall(SYS_capset, &head, data) == 0 && good;
+	for (int cap = 0; cap <= LAST_CAP; cap++)
 		if (granted & BIT(cap))
 			good = prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) == 0 && good;
 	if (!good || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		_exit(125);
+}
+
+/* In the child: what the bounding set lacks, as a container's does, no program gets. */
+static void bound_rights(void)
+{
+	bool good = true;
+
+	for (int cap = 0; cap <= LAST_CAP; cap++)
+		if (!(granted & BIT(cap)) && prctl(PR_CAPBSET_READ, cap) == 1)
+			good = prctl(PR_CAPBSET_DROP, cap) == 0 && good;
+	if (!good || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		_exit(125);
+}
+
+static void drop_rights(void *arg)
+{
+	(void)arg;
+	if (as_nobody)
+		become_nobody();
+	else
+		bound_rights();
 }
 
 /* To the end, or as far as the port's being open.  The namespace is entered by the test, for the child may not. */
@@ -63,40 +76,48 @@ static void start_with(uint64_t rights, bool nobody, const char *port)
 	net_leave();
 }
 
+/* names: what the sentence must name beside the interface. */
 static void is_refused(uint64_t rights, bool nobody, const char *port, const char *const *names)
 {
 	start_with(rights, nobody, port);
 	child_ends(&child, 1);
 	for (; *names; names++)
 		child_says(&child, *names);
-	child_says(&child, "setcap");
 	child_says(&child, "eth0");
 }
 
-#define ALL        (BIT(41) - 1)
 #define NAMES(...) ((const char *const[]){ __VA_ARGS__, NULL })
+#define NEEDED     (BIT(CAP_NET_RAW) | BIT(CAP_BPF) | BIT(CAP_NET_ADMIN))
+#define ALL        (BIT(LAST_CAP + 1) - 1)
 
-/* One lacks, and is named.  CAP_SYS_ADMIN stands for CAP_BPF, so it goes with it. */
-static void the_one_that_lacks_is_named(const char *port)
+/* In a container setcap would not help.  CAP_SYS_ADMIN stands for two of the others, so it goes with them. */
+static void a_container_lacks_one(const char *port)
 {
-	is_refused(ALL & ~BIT(CAP_NET_RAW), false, port, NAMES("CAP_NET_RAW"));
-	is_refused(ALL & ~(BIT(CAP_BPF) | BIT(CAP_SYS_ADMIN)), false, port, NAMES("CAP_BPF"));
-	is_refused(ALL & ~BIT(CAP_NET_ADMIN), false, port, NAMES("CAP_NET_ADMIN"));
-	is_refused(0, false, port, NAMES("CAP_NET_RAW"));
+	is_refused(ALL & ~BIT(CAP_NET_RAW), false, port, NAMES("CAP_NET_RAW", "container"));
+	is_refused(ALL & ~(BIT(CAP_BPF) | BIT(CAP_SYS_ADMIN)), false, port, NAMES("CAP_BPF", "container"));
+	is_refused(ALL & ~(BIT(CAP_NET_ADMIN) | BIT(CAP_SYS_ADMIN)), false, port, NAMES("CAP_NET_ADMIN", "container"));
+	is_refused(0, false, port, NAMES("CAP_NET_RAW", "CAP_BPF", "CAP_NET_ADMIN", "container"));
+}
+
+static void somebody_lacks_one(const char *port)
+{
+	is_refused(NEEDED & ~BIT(CAP_NET_RAW), true, port, NAMES("CAP_NET_RAW", "setcap", nmx_path));
+	is_refused(NEEDED & ~BIT(CAP_BPF), true, port, NAMES("CAP_BPF", "setcap", nmx_path));
+	is_refused(NEEDED & ~BIT(CAP_NET_ADMIN), true, port, NAMES("CAP_NET_ADMIN", "setcap", nmx_path));
+	is_refused(0, true, port, NAMES("CAP_NET_RAW", "CAP_BPF", "CAP_NET_ADMIN", "setcap", nmx_path));
 }
 
 /* As the setcap line would give them.  A port that ends by its time being up was open. */
 static void what_is_named_is_enough(void)
 {
-	start_with(BIT(CAP_NET_RAW) | BIT(CAP_BPF) | BIT(CAP_NET_ADMIN) | BIT(CAP_IPC_LOCK), true, "eth0");
+	start_with(NEEDED, true, "eth0");
 	child_wait(&child, 10000);
-	EXPECT(strstr(child.err, "time is up"), "nobody with these capabilities: %d: %s%s", child.code, child.out,
-	       child.err);
+	EXPECT(strstr(child.err, "time is up"), "nobody with these capabilities: %d: %s%s", child.code, child.out, child.err);
 }
 
 static bool nobody_can_run_nmx(void)
 {
-	start_with(0, true, "null:");
+	start_with(0, true, "?"); /* no port: it ends at once */
 	return child_wait(&child, 10000) != 127 && child.code != 126;
 }
 
@@ -109,13 +130,12 @@ int main(int argc, char **argv)
 	setenv("NMX_DIR", run_dir, 1);
 	net_join(HOST, "eth0", NEIGHBOUR, "eth0", 1, MTU, NET_QUIET);
 	net_snapshot(HOST, "eth0", &before);
-	the_one_that_lacks_is_named("eth0");
-	the_one_that_lacks_is_named("eth0^");
+	a_container_lacks_one("eth0");
+	a_container_lacks_one("eth0^");
 	net_same_within(HOST, "eth0", &before, 1000);
 	if (nobody_can_run_nmx()) {
-		chmod(run_dir, 0700);
 		EXPECT(chown(run_dir, NOBODY, NOBODY) == 0, "chown: %s", strerror(errno));
-		is_refused(0, true, "eth0", NAMES("CAP_NET_RAW", "CAP_NET_ADMIN"));
+		somebody_lacks_one("eth0");
 		what_is_named_is_enough();
 		net_same_within(HOST, "eth0", &before, 1000);
 	} else {

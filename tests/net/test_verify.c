@@ -13,7 +13,7 @@
 
 #include "world.h"
 
-enum { SENDER, RECEIVER, MTU = 1500, QUARTER_SECONDS = 3, MOST_SLOTS = 32768 };
+enum { SENDER, RECEIVER, MTU = 1500, QUARTER_SECONDS = 2, MOST_SLOTS = 32768 };
 
 static struct child gen, sink;
 

@@ -142,13 +142,13 @@ void net_leave(void)
 
 static void read_args(int argc, char **argv)
 {
-	if (argc < 5) {
-		fprintf(stderr, "usage: %s NMX TALK TAPFORWARD CAPTURES [-n NUMBER] [--bench]\n", argv[0]);
+	if (argc < 6) {
+		fprintf(stderr, "usage: %s NMX TALK TAPFORWARD EXAMPLES CAPTURES [-n NUMBER] [--bench]\n", argv[0]);
 		exit(2);
 	}
 	run_begin(argv[1]);
-	net_args = (struct net_args){ .talk = argv[2], .tapforward = argv[3], .captures = argv[4] };
-	for (int i = 5; i < argc; i++) {
+	net_args = (struct net_args){ .talk = argv[2], .tapforward = argv[3], .examples = argv[4], .captures = argv[5] };
+	for (int i = 6; i < argc; i++) {
 		if (strcmp(argv[i], "--bench") == 0)
 			net_args.bench = true;
 		else if (strcmp(argv[i], "-n") == 0 && i + 1 < argc)
@@ -184,6 +184,12 @@ static void set_quiet(int side, enum net_quiet quiet)
 	           quiet == NET_QUIET);
 }
 
+/* The kernel says so a little later than ip. */
+static void await_up(int side, const char *dev)
+{
+	net_script(side, "for i in $(seq 200); do ip link show %s | grep -q 'state UP' && break; sleep 0.01; done", dev);
+}
+
 void net_join(int side, const char *dev, int peer_side, const char *peer_dev, int queues, int mtu,
               enum net_quiet quiet)
 {
@@ -194,6 +200,8 @@ void net_join(int side, const char *dev, int peer_side, const char *peer_dev, in
 	           "peer name %s mtu %d numrxqueues %d numtxqueues %d netns /proc/%d/fd/%d && ip link set %s up",
 	           dev, mtu, queues, queues, peer_dev, mtu, queues, queues, (int)getpid(), sides[peer_side], dev);
 	net_script(peer_side, "ip link set %s up", peer_dev);
+	await_up(side, dev);
+	await_up(peer_side, peer_dev);
 }
 
 void net_address(int side, const char *dev, const char *address)

@@ -15,9 +15,9 @@
 
 enum { MAX_SIDES = 4, NET_TEXT = 65536 };
 
-/* What every test here is started with: NMX TALK TAPFORWARD CAPTURES [-n NUMBER] [--bench]. */
+/* What every test here is started with: NMX TALK TAPFORWARD EXAMPLES CAPTURES [-n NUMBER] [--bench]. */
 struct net_args {
-	const char *talk, *tapforward, *captures;
+	const char *talk, *tapforward, *examples, *captures; /* examples and captures are directories */
 	long number; /* rounds, packets: what the test says; 0: as many as fit in `make check` */
 	bool bench;
 };
