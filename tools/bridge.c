@@ -129,13 +129,13 @@ static uint32_t room_to_wait_for(const struct bridge_lane *lane, uint32_t burst)
 
 static enum turn turn(struct bridge *bridge, struct bridge_lane *lane)
 {
-	int waiting = nmx_rx_sync(lane->in);
+	int waiting = port_rx_news(lane->way->from, nmx_rx_sync(lane->in));
 
 	lane->full = false;
 	if (waiting <= 0)
 		return waiting == 0 ? TURN_IDLE : trouble(bridge, lane, false, waiting);
 	uint32_t moved = forward(lane, bridge->burst);
-	int room = nmx_tx_sync(lane->out);
+	int room = port_tx_news(lane->way->to, lane->out, nmx_tx_sync(lane->out));
 	if (room < 0 && trouble(bridge, lane, true, room) == TURN_FAILED)
 		return TURN_FAILED;
 	uint32_t first = first_packet(lane->in);
@@ -259,7 +259,7 @@ static void finish_lane(struct bridge_lane *lane, uint64_t deadline)
 	while (first_packet(lane->in) > 0) {
 		int left = ms_until(deadline);
 		forward(lane, UINT32_MAX);
-		int room = nmx_tx_sync(lane->out);
+		int room = port_tx_news(lane->way->to, lane->out, nmx_tx_sync(lane->out));
 		if (first_packet(lane->in) == 0 || left == 0 || (room < 0 && room != NMX_ERR_PEER_GONE))
 			break;
 		if (nmx_tx_wait(lane->out, room_to_wait_for(lane, UINT32_MAX), left) < 0)

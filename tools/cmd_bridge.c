@@ -41,33 +41,51 @@ static const char *end_name(enum bridge_end end)
 
 /* ---- what it says */
 
+/* " (eth0: copy, eth0^: tc)": what the kernel does with packets of interfaces; "" where there is none. */
+static const char *modes(const struct bridge *bridge, char *text, size_t size)
+{
+	size_t n = 0;
+
+	text[0] = '\0';
+	for (int i = 0; i < 2; i++) {
+		const struct port *port = bridge->ports[i];
+		if (port->info.mode != NMX_MODE_NONE && n < size)
+			n += (size_t)snprintf(text + n, size - n, "%s%s: %s", n ? ", " : " (", port->name,
+			                      nmx_mode_name(port->info.mode));
+	}
+	if (n && n < size)
+		snprintf(text + n, size - n, ")");
+	return text;
+}
+
 static void say_begin(const struct bridge *bridge)
 {
 	const struct port *a = bridge->ports[0], *b = bridge->ports[1];
 	const struct bridge_way *way = &bridge->ways[0];
+	char text[2048];
 
+	modes(bridge, text, sizeof(text));
 	if (way->exchange)
-		say("bridge", "%s <-> %s: packets pass by exchanging buffers", a->name, b->name);
+		say("bridge", "%s <-> %s: packets pass by exchanging buffers%s", a->name, b->name, text);
 	else if (way->same_region)
-		say("bridge", "%s <-> %s: packets are copied, as -c asks", a->name, b->name);
+		say("bridge", "%s <-> %s: packets are copied, as -c asks%s", a->name, b->name, text);
 	else
 		say("bridge",
-		    "%s <-> %s: packets are copied, for the ports have their buffers in two regions of memory (%u "
-		    "and %u)",
-		    a->name, b->name, a->info.region, b->info.region);
+		    "%s <-> %s: packets are copied, for the ports have their buffers in two regions of memory%s",
+		    a->name, b->name, text);
 	for (int i = 0; i < 2; i++) {
 		const struct bridge_way *one = &bridge->ways[i];
-		if (one->from->num_rx == 0 || one->to->num_tx == 0)
+		bool no_rx = one->from->num_rx == 0;
+		if (no_rx || one->to->num_tx == 0)
 			say("bridge", "nothing goes from %s to %s: %s has no %s rings", one->from->name,
-			    one->to->name, one->from->num_rx == 0 ? one->from->name : one->to->name,
-			    one->from->num_rx == 0 ? "receive" : "transmit");
+			    one->to->name, no_rx ? one->from->name : one->to->name, no_rx ? "receive" : "transmit");
 	}
 }
 
 static void say_summary(const struct bridge *bridge, double seconds)
 {
 	uint64_t copied = bridge->ways[0].copied + bridge->ways[1].copied;
-	char text[UNITS_TEXT], label[200];
+	char text[UNITS_TEXT], label[2048];
 
 	for (int i = 0; i < 2; i++) {
 		const struct bridge_way *way = &bridge->ways[i];
@@ -77,7 +95,8 @@ static void say_summary(const struct bridge *bridge, double seconds)
 	if (copied)
 		printf("copied   %s bytes\n", units_grouped(text, copied));
 	else
-		printf("copied   0 bytes: every packet passed by an exchange of buffers\n");
+		printf("copied   0 bytes: every packet passed by an exchange of buffers%s\n",
+		       modes(bridge, label, sizeof(label)));
 	for (int i = 0; i < 2; i++) {
 		const struct bridge_way *way = &bridge->ways[i];
 		if (way->too_long)
@@ -97,6 +116,7 @@ static void json_port(struct json *json, const char *key, const struct port *por
 {
 	json_object(json, key);
 	json_text(json, "port", port->name);
+	json_text(json, "mode", nmx_mode_name(port->info.mode));
 	port_drops_json(port, json);
 	json_close_object(json);
 }

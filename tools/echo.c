@@ -32,7 +32,7 @@ static bool send_one(struct ping *ping)
 		frame_build(&ping->template, data, (uint32_t)ping->len, &stamp);
 	nmx_batch_commit(&batch);
 	ping->sent++; /* also when the ring is full: then this one is lost */
-	return usable(ping, nmx_tx_sync(tx));
+	return usable(ping, port_tx_news(ping->port, tx, nmx_tx_sync(tx)));
 }
 
 /* True: it is the answer that we wait for. */
@@ -61,7 +61,7 @@ static enum looked look(struct ping *ping)
 	enum looked looked = LOOKED_NOTHING;
 
 	for (uint32_t i = 0; i < ping->port->num_rx; i++) {
-		int waiting = nmx_rx_sync(ping->port->rx[i]);
+		int waiting = port_rx_news(ping->port, nmx_rx_sync(ping->port->rx[i]));
 		if (waiting == 0)
 			continue;
 		if (!usable(ping, waiting))
@@ -96,7 +96,7 @@ static bool await_answer(struct ping *ping)
 			clock_relax();
 			continue;
 		}
-		int err = port_wait_rx(ping->port, wait_ms(deadline - now));
+		int err = port_rx_news(ping->port, port_wait_rx(ping->port, wait_ms(deadline - now)));
 		if (err < 0 && err != NMX_ERR_PEER_GONE) /* a sync says it again */
 			return usable(ping, err);
 	}

@@ -180,6 +180,19 @@ int port_say_error(const struct port *port, int err)
 	return say(port->command, "%s: %s", port->name, nmx_strerror(err));
 }
 
+int port_rx_news(struct port *port, int result)
+{
+	if (result != NMX_ERR_LINK_DOWN)
+		return result;
+	link_look(&port->link);
+	return 0;
+}
+
+int port_tx_news(struct port *port, const struct nmx_tx *tx, int result)
+{
+	return port_rx_news(port, result) == result ? result : (int)nmx_tx_space(tx);
+}
+
 uint32_t port_spread(const struct port *port)
 {
 	uint32_t own = port->info.tx_rings;

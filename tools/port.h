@@ -53,6 +53,11 @@ void port_drops_say_named(const struct port *port, FILE *to); /* for commands wi
 /* An error of a ring, with the port's name.  Returns EXIT_FAILED. */
 int port_say_error(const struct port *port, int err);
 
+/* An interface that is down may come up again, so that is said (once), and no error of a ring: then 0, or, of a transmit
+ * ring, its room.  Any other result is as it was. */
+int port_rx_news(struct port *port, int result);
+int port_tx_news(struct port *port, const struct nmx_tx *tx, int result);
+
 /* The number of transmit rings to spread flows over: those of the interface, or where there are none, the host's. */
 uint32_t port_spread(const struct port *port);
 

@@ -11,7 +11,7 @@ enum turn { TURN_NOTHING, TURN_PACKETS, TURN_ENOUGH, TURN_FAILED };
 static enum turn look_at(struct receiver *r, uint32_t index)
 {
 	uint64_t bit = UINT64_C(1) << (index & 63);
-	int waiting = nmx_rx_sync(r->port->rx[index]);
+	int waiting = port_rx_news(r->port, nmx_rx_sync(r->port->rx[index]));
 
 	if (waiting == NMX_ERR_PEER_GONE) {
 		r->gone |= bit;
@@ -86,7 +86,7 @@ enum receive_end receive(struct receiver *r)
 			clock_relax();
 			continue;
 		}
-		int err = port_wait_rx(r->port, STOP_SLICE_MS);
+		int err = port_rx_news(r->port, port_wait_rx(r->port, STOP_SLICE_MS));
 		if (err < 0 && err != NMX_ERR_PEER_GONE) {
 			port_say_error(r->port, err);
 			return RECEIVE_FAILED;

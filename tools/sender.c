@@ -38,9 +38,14 @@ static bool note(struct sender *sender, int result)
 	return result >= 0 || result == NMX_ERR_TIMED_OUT;
 }
 
+static int sync_ring(struct sender *sender, struct nmx_tx *tx)
+{
+	return port_tx_news(sender->port, tx, nmx_tx_sync(tx));
+}
+
 bool sender_sync(struct sender *sender)
 {
-	int free_slots = nmx_tx_sync(sender->tx);
+	int free_slots = sync_ring(sender, sender->tx);
 
 	if (!note(sender, free_slots))
 		return false;
@@ -68,7 +73,7 @@ static bool sync_all(struct sender *sender, struct nmx_tx **rings, uint32_t num,
 {
 	*free_slots = 0;
 	for (uint32_t i = 0; i < num; i++) {
-		int n = nmx_tx_sync(rings[i]);
+		int n = sync_ring(sender, rings[i]);
 		if (!note(sender, n))
 			return false;
 		*free_slots += (uint32_t)n;
@@ -89,11 +94,11 @@ static uint32_t wait_for_one(struct sender *sender, struct nmx_tx **rings, uint3
 	while (!stop_asked()) {
 		for (uint32_t i = 0; i < n; i++)
 			entries[i] = (struct nmx_wait_entry){ .tx = rings[i], .slots = slots };
-		int ready = nmx_wait(entries, n, STOP_SLICE_MS);
+		int ready = port_rx_news(sender->port, nmx_wait(entries, n, STOP_SLICE_MS));
 		if (!note(sender, ready) || !sync_all(sender, rings, num, &free_slots))
 			return num;
 		for (uint32_t i = 0; i < num; i++)
-			if (i < n ? entries[i].ready : nmx_tx_space(rings[i]) >= slots)
+			if (nmx_tx_space(rings[i]) >= (i < n && entries[i].ready ? 1 : slots))
 				return i;
 		uint64_t now = clock_ns();
 		if (free_slots != before)
@@ -142,7 +147,7 @@ static bool drain(struct sender *sender)
 		int err = nmx_tx_drain(sender->tx, hopeless ? 0 : STOP_SLICE_MS);
 		if (err == 0)
 			return true;
-		note(sender, err);
+		note(sender, port_rx_news(sender->port, err));
 		if (sender->err < 0 || hopeless)
 			return false;
 		if (sender->peer_gone)
