@@ -36,6 +36,7 @@ static struct played {
 	struct xsk_ring rx, fill, tx, comp;
 	uint32_t received, taken, sent, completed; /* its own indices */
 	uint64_t mask, offset; /* from an address of the fill ring to that of a packet, by the kernel's two ways to cut memory */
+	uint8_t *area;         /* where address 0 is */
 	bool playing;
 } kernel;
 
@@ -82,12 +83,21 @@ static void find_rings(enum job job)
 	}
 }
 
-/* From where the real one is. */
+static uint8_t *where(uint64_t address)
+{
+	return kernel.area + (address & XSK_UNALIGNED_BUF_ADDR_MASK) + (address >> XSK_UNALIGNED_BUF_OFFSET_SHIFT);
+}
+
+static uint64_t packet_of(uint64_t filled) { return (filled & kernel.mask) + kernel.offset; }
+
+/* From where the real one is; the packets have been written by then, into every buffer that it has been given. */
 static void play(enum job job)
 {
 	if (job != TX) {
 		kernel.received = *kernel.rx.producer;
 		kernel.taken = *kernel.fill.consumer;
+		for (uint32_t i = kernel.taken; i != *kernel.fill.producer; i++)
+			write_frame(where(packet_of(*xsk_addr(&kernel.fill, i))), LEN);
 	}
 	if (job != RX_DROP) {
 		kernel.sent = *kernel.tx.consumer;
@@ -103,7 +113,7 @@ TURN kernel_receives(uint32_t n)
 	if (acquire(k->fill.producer) - k->taken < n)
 		die("the fill ring", "runs dry");
 	for (uint32_t i = 0; i < n; i++)
-		*xsk_desc(&k->rx, k->received + i) = (struct xdp_desc){ .addr = (*xsk_addr(&k->fill, k->taken + i) & k->mask) + k->offset, .len = LEN };
+		*xsk_desc(&k->rx, k->received + i) = (struct xdp_desc){ .addr = packet_of(*xsk_addr(&k->fill, k->taken + i)), .len = LEN };
 	k->taken += n;
 	k->received += n;
 	release(k->fill.consumer, k->taken);
@@ -218,7 +228,7 @@ static void open_bare(enum job job)
 	receiver = (struct receiver){ .x = &from, .filled = SLOTS };
 	sender = (struct sender){ .x = &to, .first_chunk = SLOTS, .slots = SLOTS };
 	forwarder = (struct forwarder){ .from = &from, .to = &to, .filled = SLOTS };
-	kernel = (struct played){ .rx = from.rx, .fill = from.fill, .tx = to.tx, .comp = to.comp, .mask = ~(uint64_t)(CHUNK - 1), .offset = HEADROOM };
+	kernel = (struct played){ .rx = from.rx, .fill = from.fill, .tx = to.tx, .comp = to.comp, .mask = ~(uint64_t)(CHUNK - 1), .offset = HEADROOM, .area = from.umem };
 	play(job);
 }
 
@@ -246,6 +256,8 @@ static void open_nmx(enum job job)
 		check(nmx_tx_sync(tx));
 	}
 	kernel = (struct played){ .mask = UINT64_MAX, .offset = (uint64_t)HEADROOM << XSK_UNALIGNED_BUF_OFFSET_SHIFT };
+	if (rx)
+		kernel.area = rx->bufs - HEADROOM; /* where AF_XDP has to put a packet for it to begin a buffer */
 	find_rings(job);
 	play(job);
 }

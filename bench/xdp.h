@@ -66,7 +66,7 @@ extern const struct contender xsk_contender, nmx_contender, packet_contender, dp
 void feed(const struct xdp_plan *plan, struct xdp_meeting *m, const char *interface);
 void far_side(const struct xdp_plan *plan, struct xdp_meeting *m);
 
-/* One frame: addresses of nobody, the ethertype for local experiments, then a pattern. */
+/* xdp_frame.c */
 void write_frame(uint8_t *data, uint32_t len);
 
 /* ---- namespaces and interfaces (xdp_net.c) */

@@ -62,14 +62,6 @@ static int tries, runs, disturbed_runs;
 static int far_netns, cpus[2];
 static const char *directory;
 
-void write_frame(uint8_t *data, uint32_t len)
-{
-	static const uint8_t header[14] = { 2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xb5 };
-
-	memset(data, 0x5a, len);
-	memcpy(data, header, sizeof(header));
-}
-
 /* ---- one run */
 
 static pid_t start(void (*half)(const struct xdp_plan *, struct xdp_meeting *), const struct xdp_plan *plan, int netns, int cpu)
@@ -178,6 +170,7 @@ static double run(const struct contender *c, const struct xdp_plan *plan)
 	double best = 0, least = 2, disturbed;
 
 	for (int i = 0; least > 0.1 && (i < MOST_TRIES || (best == 0 && i < 4 * MOST_TRIES)); i++) {
+		usleep(i < 10 ? (useconds_t)i * 100000 : 1000000); /* whatever it is may be over then */
 		double rate = try_run(c, plan, &disturbed);
 
 		tries++;

@@ -265,6 +265,10 @@ pid_t support_fork(void (*body)(void *arg), void *arg)
 {
 	pid_t pid;
 
+	if (!main_process) {
+		main_process = getpid();
+		main_thread = pthread_self();
+	}
 	fflush(NULL);
 	pid = fork();
 	if (pid < 0)

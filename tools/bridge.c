@@ -202,7 +202,7 @@ static void tick(struct bridge *bridge)
 	count(bridge);
 	for (int i = 0; i < 2; i++) {
 		counts[i] = (struct live_count){ bridge->ways[i].packets, bridge->ways[i].bytes };
-		link_look(&bridge->links[i]);
+		link_look(&bridge->ports[i]->link);
 	}
 	live_show(bridge->live, now, counts, 2);
 }
@@ -336,10 +336,8 @@ int bridge_start(struct bridge *bridge, struct port *a, struct port *b, uint32_t
 		bridge_free(bridge);
 		return say(a->command, "out of memory");
 	}
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 2; i++)
 		make_way(bridge, i);
-		link_start(&bridge->links[i], bridge->ports[i]);
-	}
 	if (bridge->num_lanes > 0)
 		return EXIT_OK;
 	bridge_free(bridge);

@@ -12,7 +12,6 @@
 #ifndef NMX_TOOLS_BRIDGE_H
 #define NMX_TOOLS_BRIDGE_H
 
-#include "link.h"
 #include "live.h"
 #include "port.h"
 
@@ -50,7 +49,6 @@ struct bridge {
 	uint32_t burst; /* slots that a lane may move before the next has its turn */
 	bool force_copy;
 	struct bridge_way ways[2];
-	struct link links[2];
 	struct bridge_lane *lanes;
 	struct nmx_wait_entry *entries; /* one a lane */
 	uint32_t num_lanes, first;      /* which lane begins: each in turn, that none be favoured */

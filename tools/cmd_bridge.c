@@ -138,7 +138,7 @@ static int run_on(struct port *a, struct port *b, const struct bridge_options *o
 	if (bridge_start(&bridge, a, b, (uint32_t)options->burst, options->copy) != EXIT_OK)
 		return EXIT_FAILED;
 	say_begin(&bridge);
-	link_await(bridge.links, 2, options->wait_ns);
+	link_await((struct link *[]){ &a->link, &b->link }, 2, options->wait_ns);
 	live_start(&live, options->quiet);
 	uint64_t begin = clock_ns();
 	enum bridge_end end = bridge_run(&bridge, &live);
@@ -172,15 +172,14 @@ static int bridge_command(const void *given)
 	const struct bridge_options *options = given;
 	struct port_options other = options->port;
 	uint32_t flags = NMX_CHAINS | (options->other ? NMX_PROMISC : 0);
-	char interface[IFNAMSIZ], host[1200];
+	char host[1200];
 	struct port a, b;
 
 	if (port_open_any(&a, "bridge", &options->port, flags) != EXIT_OK)
 		return EXIT_FAILED;
-	port_interface(&a, interface);
 	other.name = options->other ? options->other : host;
 	int code = EXIT_FAILED;
-	if (!options->other && (!interface[0] || !host_name(options->port.name, host, sizeof(host))))
+	if (!options->other && (!a.link.name[0] || !host_name(options->port.name, host, sizeof(host))))
 		say("bridge",
 		    "%s alone: only an interface, as eth0, can be bridged with its host rings; name a second port",
 		    options->port.name);

@@ -11,6 +11,7 @@
 struct ping_options {
 	struct port_options port;
 	uint64_t count, len, interval_ns, timeout_ns;
+	struct frame_addresses addresses;
 	bool spin, json, quiet;
 };
 
@@ -22,6 +23,7 @@ static const struct opt ping_opts[] = {
 	{ 'l', "len", OPT_COUNT, AT(len), "LEN", "bytes of a frame (default: 60)", FRAME_MIN, FRAME_MAX },
 	{ 'i', "interval", OPT_SECONDS, AT(interval_ns), "SECONDS",
 	  "from one packet to the next (default: at once)", 1, 0 },
+	FRAME_OPTIONS(struct ping_options),
 	{ 0, "spin", OPT_FLAG, AT(spin), NULL, "poll for the answer, do not sleep", 0, 0 },
 	{ 0, "timeout", OPT_SECONDS, AT(timeout_ns), "SECONDS",
 	  "an answer later than that is lost (default: 1)", 1, 3600 * CLOCK_SECOND },
@@ -95,7 +97,7 @@ static int run_on(struct port *port, const struct ping_options *options)
 			      .timeout_ns = options->timeout_ns,
 			      .spin = options->spin };
 	live_start(&live, options->quiet);
-	frame_template(&ping.template, &(struct frame_addresses)FRAME_ADDRESSES, true, frame_run_id());
+	frame_template(&ping.template, &options->addresses, true, frame_run_id());
 	ping_run(&ping);
 	live_end(&live);
 	bool ok = ping.err == 0 && ping.lost == 0 && ping.corrupt == 0 && (ping.sent == ping.count || stop_asked());
@@ -124,9 +126,10 @@ static int ping_command(const void *given)
 const struct command cmd_ping = {
 	.name = "ping",
 	.summary = "measure round trips to nmx pong",
+	.details = "An ordinary UDP echo at port 28269 will do as well, at the end of a network: give it the addresses.\n",
 	.opts = ping_opts,
 	.num_opts = sizeof(ping_opts) / sizeof(*ping_opts),
 	.size = sizeof(struct ping_options),
-	.defaults = &(const struct ping_options){ .count = 10000, .len = FRAME_MIN, .timeout_ns = CLOCK_SECOND },
+	.defaults = &(const struct ping_options){ .count = 10000, .len = FRAME_MIN, .timeout_ns = CLOCK_SECOND, .addresses = FRAME_ADDRESSES },
 	.run = ping_command,
 };

@@ -24,20 +24,23 @@ static const struct opt pong_opts[] = {
 };
 /* clang-format on */
 
-static void say_summary(const struct port *port, enum receive_end end, uint64_t packets, bool as_json)
+static void say_summary(const struct port *port, enum receive_end end, const struct pong_report *report, bool as_json)
 {
 	char text[UNITS_TEXT];
 	struct json json;
 
 	if (!as_json) {
-		printf("given back  %s packets\n", units_grouped(text, packets));
+		printf("given back  %s packets\n", units_grouped(text, report->packets));
+		if (report->to_groups)
+			printf("            %s to groups were not\n", units_grouped(text, report->to_groups));
 		port_drops_say(port, stdout);
 		return;
 	}
 	json_begin(&json, stdout);
 	json_text(&json, "port", port->name);
 	json_text(&json, "end", receive_end_name(end));
-	json_u64(&json, "packets", packets);
+	json_u64(&json, "packets", report->packets);
+	json_u64(&json, "to_groups", report->to_groups);
 	port_drops_json(port, &json);
 	json_bool(&json, "ok", end != RECEIVE_FAILED);
 	json_end(&json);
@@ -48,14 +51,14 @@ static int pong_command(const void *given)
 	const struct pong_options *options = given;
 	struct port port;
 	struct live live;
-	uint64_t packets;
+	struct pong_report report;
 
 	if (port_open(&port, "pong", &options->port, 0) != EXIT_OK)
 		return EXIT_FAILED;
 	live_start(&live, options->quiet);
-	enum receive_end end = pong_run(&port, &live, options->spin, &packets);
+	enum receive_end end = pong_run(&port, &live, options->spin, &report);
 	live_end(&live);
-	say_summary(&port, end, packets, options->json);
+	say_summary(&port, end, &report, options->json);
 	port_close(&port);
 	return summary_exit("pong", stdout, end != RECEIVE_FAILED);
 }
@@ -64,7 +67,8 @@ const struct command cmd_pong = {
 	.name = "pong",
 	.summary = "give every packet back",
 	.details =
-	    "Without a copy, with the addresses exchanged; until the other end of a pipe has gone, or Ctrl-C.\n",
+	    "Without a copy, with the addresses exchanged, on the ring of the same number; until the other end of a pipe\n"
+	    "has gone, or Ctrl-C.  On an interface, what is for a group stays.\n",
 	.opts = pong_opts,
 	.num_opts = sizeof(pong_opts) / sizeof(*pong_opts),
 	.size = sizeof(struct pong_options),

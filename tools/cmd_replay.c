@@ -16,7 +16,7 @@
 struct replay_options {
 	struct port_options port;
 	const char *file;
-	uint64_t rate_pps, loops, timeout_ns;
+	uint64_t rate_pps, loops, ring, timeout_ns;
 	bool any_link, json, quiet;
 };
 
@@ -28,6 +28,7 @@ static const struct opt replay_opts[] = {
 	{ 'r', "rate", OPT_PACE, AT(rate_pps), "RATE",
 	  "real (as captured), packets a second, or max (default: real)", 1, PACE_MAX_PPS },
 	{ 0, "loop", OPT_COUNT, AT(loops), "N", "times in all (default: 1)", 1, 0 },
+	{ 0, "ring", OPT_COUNT, AT(ring), "N", "the transmit ring, one for all: the order stays (default: 0)", 0, 4095 },
 	{ 0, "any-link", OPT_FLAG, AT(any_link), NULL, "send what is not Ethernet all the same", 0, 0 },
 	{ 0, "timeout", OPT_SECONDS, AT(timeout_ns), "SECONDS",
 	  "give up when nobody takes a packet for so long (default: 10)", 1, 0 },
@@ -156,7 +157,7 @@ static void sent(struct replay *replay, const struct pcap_pkthdr *head)
 
 static bool make_room(struct replay *replay, uint32_t len)
 {
-	uint32_t max = nmx_tx_max_len(replay->sender.port->tx), slots = (len + max - 1) / max;
+	uint32_t max = nmx_tx_max_len(replay->sender.tx), slots = (len + max - 1) / max;
 
 	if (!flush(replay))
 		return false;
@@ -167,7 +168,7 @@ static bool make_room(struct replay *replay, uint32_t len)
 static bool send_packet(struct replay *replay, const struct pcap_pkthdr *head, const u_char *data)
 {
 	for (;;) {
-		int err = nmx_tx_send_long(replay->sender.port->tx, data, head->caplen);
+		int err = nmx_tx_send_long(replay->sender.tx, data, head->caplen);
 		if (err == NMX_ERR_PACKET_TOO_LARGE) {
 			*(head->caplen ? &replay->too_long : &replay->empty) += 1;
 			return true;
@@ -269,6 +270,7 @@ static int run_on(struct replay *replay, struct port *port)
 
 	live_start(&replay->live, options->quiet);
 	sender_start(&replay->sender, port, &replay->live, options->timeout_ns);
+	sender_use(&replay->sender, (uint32_t)options->ring, 1);
 	pace_start(&replay->pace, options->rate_pps >= OPT_RATE_REAL ? 0 : options->rate_pps, begin);
 	bool all = replay_all(replay);
 	double seconds = (double)(clock_ns() - begin) / (double)CLOCK_SECOND;
@@ -299,7 +301,14 @@ static int replay_run(const void *given)
 		pcap_close(replay.capture);
 		return EXIT_FAILED;
 	}
-	int code = run_on(&replay, &port);
+	int code;
+	if (replay.options->ring < port.num_tx) {
+		code = run_on(&replay, &port);
+	} else {
+		pcap_close(replay.capture);
+		code = say("replay", "--ring %u: %s has %u transmit rings, numbered from 0", (unsigned)replay.options->ring,
+			   port.name, port.num_tx);
+	}
 	port_close(&port);
 	return code;
 }

@@ -10,7 +10,7 @@
 struct sink_options {
 	struct port_options port;
 	uint64_t count, timeout_ns;
-	bool verify, json, quiet;
+	bool verify, promisc, json, quiet;
 };
 
 #define AT(field) offsetof(struct sink_options, field)
@@ -19,6 +19,7 @@ static const struct opt sink_opts[] = {
 	PORT_OPERAND(struct sink_options),
 	{ 'n', "count", OPT_COUNT, AT(count), "COUNT", "end after so many packets; fewer are a failure", 1, 0 },
 	{ 0, "verify", OPT_FLAG, AT(verify), NULL, "check every byte of what nmx gen --verify sends", 0, 0 },
+	{ 0, "promisc", OPT_FLAG, AT(promisc), NULL, "of an interface, also what is for other addresses", 0, 0 },
 	{ 0, "timeout", OPT_SECONDS, AT(timeout_ns), "SECONDS", "end when no packet comes for so long", 1, 0 },
 	{ 0, "json", OPT_FLAG, AT(json), NULL, "summary as one JSON object", 0, 0 },
 	{ 'q', "quiet", OPT_FLAG, AT(quiet), NULL, "no live rate", 0, 0 },
@@ -56,7 +57,7 @@ static bool verify_packets(struct receiver *receiver, struct nmx_rx *rx, uint64_
 	nmx_rx_for_each (rx, frame) {
 		if (receiver->packets == sink->options->count)
 			break;
-		verify_packet(sink->verify, frame.data, frame.len, now);
+		verify_packet_on(sink->verify, receiver->ring, frame.data, frame.len, now);
 		receiver->packets++;
 		receiver->bytes += frame.len;
 	}
@@ -148,7 +149,8 @@ static int sink_run(const void *given)
 	struct port port;
 
 	/* Stamped packets fit a slot, and are checked where they lie: a chain cannot be one of them. */
-	if (port_open(&port, "sink", &options->port, NMX_RX_ONLY | (options->verify ? 0 : NMX_CHAINS)) != EXIT_OK)
+	uint32_t flags = (options->verify ? 0 : NMX_CHAINS) | (options->promisc ? NMX_PROMISC : 0);
+	if (port_open(&port, "sink", &options->port, NMX_RX_ONLY | flags) != EXIT_OK)
 		return EXIT_FAILED;
 	if (options->verify)
 		verify = verify_new();
@@ -163,7 +165,8 @@ const struct command cmd_sink = {
 	.summary = "receive packets, count or check them",
 	.details = "Ends after COUNT packets, when the other end of a pipe has gone, when time is up, or on Ctrl-C.\n"
 		   "With --verify, a packet lost, doubled, out of order or damaged is a failure; latency needs\n"
-		   "sender and receiver on one machine.\n",
+		   "sender and receiver on one machine.  The order is that of each flow; where a flow comes on several rings,\n"
+		   "that of each ring: which of two rings came first cannot be known.\n",
 	.opts = sink_opts,
 	.num_opts = sizeof(sink_opts) / sizeof(*sink_opts),
 	.size = sizeof(struct sink_options),

@@ -101,10 +101,11 @@ static void far_end(const struct demo_case *c, const char *directory, struct far
 	if (port_open(&port, "demo", &options, demo_is_ping(c) ? 0 : NMX_RX_ONLY) != EXIT_OK)
 		return;
 	live_start(&live, true);
-	if (demo_is_ping(c))
-		report->ran =
-		    pong_run(&port, &live, c->way == DEMO_PING_SPIN, &report->received) == RECEIVE_PEER_GONE;
-	else
+	if (demo_is_ping(c)) {
+		struct pong_report pong;
+		report->ran = pong_run(&port, &live, c->way == DEMO_PING_SPIN, &pong) == RECEIVE_PEER_GONE;
+		report->received = pong.packets;
+	} else
 		receive_stream(c, &port, &live, report);
 	port_close(&port);
 }

@@ -140,15 +140,24 @@ void ping_run(struct ping *ping)
 struct pong {
 	struct receiver receiver; /* first, so that give_back() finds the rest */
 	struct sender sender;
+	uint64_t to_groups;
 };
+
+/* Exchanged, its addresses would make a frame from a group, which there is not. */
+static bool is_to_a_group(const struct nmx_frame *frame) { return frame->data[0] & 1; }
 
 /* Forwards what there is room for.  A frame for which there is none stays first in line, untouched. */
 static void forward(struct pong *pong, struct nmx_rx *rx)
 {
-	struct nmx_tx *tx = pong->sender.port->tx;
+	struct nmx_tx *tx = pong->sender.tx;
+	bool interface = pong->sender.port->link.name[0] != '\0';
 
 	nmx_rx_for_each (rx, frame) {
 		uint32_t len = frame.len;
+		if (interface && is_to_a_group(&frame)) {
+			pong->to_groups++;
+			continue;
+		}
 		if (nmx_tx_space(tx) == 0)
 			break;
 		frame_turn(frame.data, len);
@@ -164,6 +173,7 @@ static bool give_back(struct receiver *receiver, struct nmx_rx *rx, uint64_t now
 	struct pong *pong = (struct pong *)receiver;
 
 	(void)now;
+	sender_go(&pong->sender, receiver->ring % receiver->port->num_tx);
 	for (;;) {
 		forward(pong, rx);
 		if (!sender_sync(&pong->sender))
@@ -175,13 +185,14 @@ static bool give_back(struct receiver *receiver, struct nmx_rx *rx, uint64_t now
 	}
 }
 
-enum receive_end pong_run(struct port *port, struct live *live, bool spin, uint64_t *packets)
+enum receive_end pong_run(struct port *port, struct live *live, bool spin, struct pong_report *report)
 {
 	struct pong pong = { .receiver = { .port = port, .live = live, .take = give_back, .spin = spin } };
 
 	sender_start(&pong.sender, port, live, 0);
+	sender_use(&pong.sender, 0, port->num_tx);
 	enum receive_end end = receive(&pong.receiver);
-	*packets = pong.receiver.packets;
+	*report = (struct pong_report){ pong.receiver.packets, pong.to_groups };
 	if (end != RECEIVE_ENOUGH)
 		return end;
 	if (pong.sender.err < 0)

@@ -30,8 +30,12 @@ struct ping {
 #define PING_GIVE_UP 10
 void ping_run(struct ping *ping);
 
-/* Gives packets back without a copy until the other end has gone, a stop request, or the port fails (said).
- * Fills *packets. */
-enum receive_end pong_run(struct port *port, struct live *live, bool spin, uint64_t *packets);
+/* Gives packets back without a copy, on the transmit ring with the number of the receive ring, until the other end has
+ * gone, a stop request, or the port fails (said).  An interface's broadcasts and multicasts stay. */
+struct pong_report {
+	uint64_t packets;
+	uint64_t to_groups; /* not given back */
+};
+enum receive_end pong_run(struct port *port, struct live *live, bool spin, struct pong_report *report);
 
 #endif

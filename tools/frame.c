@@ -185,7 +185,8 @@ void frame_template(struct frame_template *t, const struct frame_addresses *addr
 	put_be16(t->head + 22, 64 << 8 | PROTOCOL_UDP); /* time to live, protocol */
 	memcpy(t->head + IP_SRC, addresses->src_ip, 4);
 	memcpy(t->head + IP_DST, addresses->dst_ip, 4);
-	put_be16(t->head + UDP_DST, stamped ? FRAME_PORT : PORT_DISCARD);
+	t->first_port = !stamped && addresses->src_port ? addresses->src_port : FRAME_FIRST_PORT;
+	put_be16(t->head + UDP_DST, stamped ? FRAME_PORT : addresses->dst_port ? addresses->dst_port : PORT_DISCARD);
 	t->ip_sum = sum_bytes(t->head + IP, 20);
 	t->udp_sum = sum_bytes(t->head + IP_SRC, 8) + sum_be16(PROTOCOL_UDP) + sum_bytes(t->head + UDP, 8);
 }
@@ -205,7 +206,7 @@ static uint64_t stamp_write(uint8_t *data, uint32_t len, const struct frame_stam
 
 void frame_build(const struct frame_template *t, uint8_t *data, uint32_t len, const struct frame_stamp *stamp)
 {
-	uint32_t port = (stamp->flow + FRAME_FIRST_PORT) & 0xffff, id = stamp->flow >> 16, udp_len = len - UDP;
+	uint32_t port = (stamp->flow + t->first_port) & 0xffff, id = stamp->flow >> 16, udp_len = len - UDP;
 	uint64_t sum = t->udp_sum + sum_be16(port) + 2 * sum_be16(udp_len); /* once in the pseudo header */
 
 	memcpy(data, t->head, FRAME_HEAD);
@@ -226,7 +227,17 @@ void frame_build(const struct frame_template *t, uint8_t *data, uint32_t len, co
 static bool is_stamped(const uint8_t *data, uint32_t len)
 {
 	return len >= FRAME_MIN && be16(data + ETHERTYPE) == 0x0800 && data[IP] == 0x45 &&
-	       data[IP_PROTOCOL] == PROTOCOL_UDP && be16(data + UDP_DST) == FRAME_PORT;
+	       data[IP_PROTOCOL] == PROTOCOL_UDP && (be16(data + UDP_DST) == FRAME_PORT || be16(data + UDP) == FRAME_PORT);
+}
+
+/* The flow that the headers tell of.  Of an answer with exchanged ports, `upper` is what the stamp must confirm: the
+ * answering host's identification is its own, and flows of an echo are few. */
+static uint32_t flow_of(const uint8_t *data, bool upper)
+{
+	bool exchanged = be16(data + UDP_DST) != FRAME_PORT;
+	uint32_t port = be16(data + (exchanged ? UDP_DST : UDP));
+
+	return (upper ? (uint32_t)be16(data + IP_ID) << 16 : 0) | ((port - FRAME_FIRST_PORT) & 0xffff);
 }
 
 enum frame_kind frame_check(const uint8_t *data, uint32_t len, struct frame_stamp *stamp)
@@ -241,7 +252,9 @@ enum frame_kind frame_check(const uint8_t *data, uint32_t len, struct frame_stam
 	struct words words = { le64(data + STAMP), second & MASK48 };
 	uint32_t check =
 	    (uint32_t)(second >> 48) | (uint32_t)data[STAMP + 16] << 16 | (uint32_t)data[STAMP + 17] << 24;
-	uint32_t flow = (uint32_t)be16(data + IP_ID) << 16 | ((be16(data + UDP) - FRAME_FIRST_PORT) & 0xffff);
+	uint32_t flow = flow_of(data, true);
+	if (check != check_of(words, flow, len) && be16(data + UDP_DST) != FRAME_PORT)
+		flow = flow_of(data, false);
 	uint64_t sum = sum_bytes(data + IP_SRC, 8) + sum_be16(PROTOCOL_UDP) + sum_be16(len - UDP) +
 		       sum_bytes(data + UDP, FILLER - UDP);
 	uint64_t differs = filler_differs(data + FILLER, len - FILLER, filler_start(words.id, flow), &sum);

@@ -5,7 +5,7 @@
  *   0   destination MAC, source MAC, 0x0800
  *   14  IPv4: 20 bytes.  Identification: upper half of the flow id
  *   34  UDP: 8 bytes.  Source port: lower half of the flow id, plus FRAME_FIRST_PORT.  Destination port: FRAME_PORT,
- *       which says that the packet is stamped, or 9 (discard)
+ *       which says that the packet is stamped, or 9 (discard).  Plain packets can have other ports
  *   42  stamp: 18 bytes, so that it fits the shortest frame (60 bytes without the check sequence); little endian
  *         run 16 bits        of the sender, random
  *         sequence 48 bits   of the flow, from 0
@@ -15,6 +15,9 @@
  *
  * A plain frame has zeros after the headers.  Both checksums are always there.  So a change of any byte shows, the
  * two MAC addresses excepted.
+ *
+ * A stamped frame that has the two ports exchanged is intact too: so an ordinary echo service answers, whose host fills
+ * in an identification of its own.
  */
 #ifndef NMX_TOOLS_FRAME_H
 #define NMX_TOOLS_FRAME_H
@@ -31,20 +34,29 @@
 struct frame_addresses {
 	uint8_t src_mac[6], dst_mac[6];
 	uint8_t src_ip[4], dst_ip[4];
+	uint16_t src_port, dst_port; /* of plain packets: of the first flow; 0: FRAME_FIRST_PORT, 9 */
 };
 /* Locally administered MACs, and addresses of 198.18.0.0/15, which is kept for benchmarks (RFC 2544). */
 #define FRAME_ADDRESSES                                                        \
 	{                                                                      \
 		{ 2, 0, 0, 0, 0, 1 }, { 2, 0, 0, 0, 0, 2 }, { 198, 18, 0, 1 }, \
-		{                                                              \
-			198, 18, 0, 2                                          \
-		}                                                              \
+		{ 198, 18, 0, 2 }, 0, 0                                        \
 	}
+
+/* Rows of a table of options, for a struct with a member `struct frame_addresses addresses`; see opt.h. */
+/* clang-format off */
+#define FRAME_OPTIONS(type)                                                                                          \
+	{ 'S', "src-mac", OPT_MAC, offsetof(type, addresses.src_mac), "MAC", "default: 02:00:00:00:00:01", 0, 0 },   \
+	{ 'D', "dst-mac", OPT_MAC, offsetof(type, addresses.dst_mac), "MAC", "default: 02:00:00:00:00:02", 0, 0 },   \
+	{ 's', "src-ip", OPT_IP4, offsetof(type, addresses.src_ip), "IP", "default: 198.18.0.1", 0, 0 },             \
+	{ 'd', "dst-ip", OPT_IP4, offsetof(type, addresses.dst_ip), "IP", "default: 198.18.0.2", 0, 0 }
+/* clang-format on */
 
 struct frame_template {
 	uint8_t head[FRAME_HEAD]; /* with zeros where packets differ */
 	uint64_t ip_sum, udp_sum; /* of what they have in common */
 	uint16_t run;
+	uint16_t first_port;
 	bool stamped;
 };
 

@@ -31,17 +31,19 @@ static enum link_state state_of(const char *name)
 	return state;
 }
 
-void link_start(struct link *link, const struct port *port)
+void link_start(struct link *link, const char *command, const char *name)
 {
-	*link = (struct link){ .port = port };
-	port_interface(port, link->name);
+	*link = (struct link){ .command = command };
+	snprintf(link->name, sizeof(link->name), "%s", name);
 	if (link->name[0])
 		link->state = state_of(link->name);
 }
 
+bool link_is_down(const struct link *link) { return link->state == LINK_DOWN || link->state == LINK_NO_CARRIER; }
+
 static void say_state(const struct link *link)
 {
-	const char *command = link->port->command;
+	const char *command = link->command;
 
 	switch (link->state) {
 	case LINK_UP:
@@ -71,7 +73,7 @@ enum link_state link_look(struct link *link)
 	return link->state;
 }
 
-void link_await(struct link *links, int n, uint64_t timeout_ns)
+void link_await(struct link *const *links, int n, uint64_t timeout_ns)
 {
 	uint64_t deadline = clock_ns() + timeout_ns;
 	bool waits = true;
@@ -79,9 +81,9 @@ void link_await(struct link *links, int n, uint64_t timeout_ns)
 	while (waits && !stop_asked()) {
 		waits = false;
 		for (int i = 0; i < n; i++) {
-			if (links[i].name[0])
-				links[i].state = state_of(links[i].name);
-			waits |= links[i].state == LINK_DOWN || links[i].state == LINK_NO_CARRIER;
+			if (links[i]->name[0])
+				links[i]->state = state_of(links[i]->name);
+			waits |= link_is_down(links[i]);
 		}
 		if (waits && clock_ns() >= deadline)
 			break;
@@ -89,6 +91,6 @@ void link_await(struct link *links, int n, uint64_t timeout_ns)
 			clock_sleep(STOP_SLICE_MS * CLOCK_MS / 2);
 	}
 	for (int i = 0; i < n; i++)
-		if (links[i].state == LINK_DOWN || links[i].state == LINK_NO_CARRIER)
-			say_state(&links[i]);
+		if (link_is_down(links[i]))
+			say_state(links[i]);
 }

@@ -7,8 +7,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "port.h"
-
 enum link_state {
 	LINK_NONE,       /* the port is no interface: always ready */
 	LINK_UP,         /* and with a carrier */
@@ -18,17 +16,22 @@ enum link_state {
 };
 
 struct link {
-	const struct port *port;
-	char name[IFNAMSIZ];
+	const char *command; /* for messages */
+	char name[IFNAMSIZ]; /* "": none */
 	enum link_state state;
 };
 
-void link_start(struct link *link, const struct port *port);
+/* name: the interface, or "".  Says nothing. */
+void link_start(struct link *link, const char *command, const char *name);
 
 /* Looks, and says when the state has changed: a system call or two, so once a second will do. */
 enum link_state link_look(struct link *link);
 
-/* Waits until none of n links is down, at most so long.  Says which are, in the end. */
-void link_await(struct link *links, int n, uint64_t timeout_ns);
+/* Waits until each of n links is up, at most so long (opening a port makes some devices start anew), or a stop is asked
+ * for.  Says which are not, in the end. */
+#define LINK_PATIENCE_NS UINT64_C(4000000000)
+void link_await(struct link *const *links, int n, uint64_t timeout_ns);
+
+bool link_is_down(const struct link *link);
 
 #endif

@@ -2,12 +2,37 @@
 #include "port.h"
 
 #include <inttypes.h>
-#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "say.h"
 #include "units.h"
+
+static bool is_interface(const struct port *port)
+{
+	return port->info.backend == NMX_XDP || port->info.backend == NMX_NETMAP;
+}
+
+/* The interface behind the port, "" when it is none.  What stands before the rings, as the library reads it: '-' begins
+ * a ring when only digits follow. */
+static void interface_of(const struct port *port, char name[IFNAMSIZ])
+{
+	const char *at = port->info.name, *colon = strchr(at, ':');
+	size_t len;
+
+	name[0] = '\0';
+	if (!is_interface(port))
+		return;
+	at = colon ? colon + 1 : at;
+	len = strcspn(at, "^*/@{}");
+	size_t digits = len;
+	while (digits > 0 && at[digits - 1] >= '0' && at[digits - 1] <= '9')
+		digits--;
+	if (digits > 1 && digits < len && at[digits - 1] == '-')
+		len = digits - 1;
+	if (len < IFNAMSIZ)
+		snprintf(name, IFNAMSIZ, "%.*s", (int)len, at);
+}
 
 static int check_out(struct port *port)
 {
@@ -32,8 +57,10 @@ int port_open(struct port *port, const char *command, const struct port_options 
 	if (port_open_any(port, command, options, flags) != EXIT_OK)
 		return EXIT_FAILED;
 	bool lacks_tx = !(flags & NMX_RX_ONLY) && port->num_tx == 0;
-	if (!lacks_tx && ((flags & NMX_TX_ONLY) || port->num_rx > 0))
+	if (!lacks_tx && ((flags & NMX_TX_ONLY) || port->num_rx > 0)) {
+		link_await(&(struct link *){ &port->link }, 1, flags & NMX_RX_ONLY ? 0 : LINK_PATIENCE_NS);
 		return EXIT_OK;
+	}
 	port_close(port);
 	return say(command, "%s: the port has no %s ring", options->name, lacks_tx ? "transmit" : "receive");
 }
@@ -48,6 +75,7 @@ int port_open_any(struct port *port, const char *command, const struct port_opti
 		.segment = options->segment,
 	};
 	struct nmx_report report = { 0 };
+	char interface[IFNAMSIZ];
 
 	*port = (struct port){ .command = command, .name = options->name };
 	int err = nmx_open(&port->nm, options->name, &open_options, &report);
@@ -56,6 +84,8 @@ int port_open_any(struct port *port, const char *command, const struct port_opti
 	if (report.text[0])
 		say(command, "%s", report.text);
 	nmx_port_info(port->nm, &port->info);
+	interface_of(port, interface);
+	link_start(&port->link, command, interface);
 	err = check_out(port);
 	if (err == 0)
 		return EXIT_OK;
@@ -142,11 +172,6 @@ void port_drops_say_named(const struct port *port, FILE *to)
 	say_drops(port, to, true);
 }
 
-static bool is_interface(const struct port *port)
-{
-	return port->info.backend == NMX_XDP || port->info.backend == NMX_NETMAP;
-}
-
 int port_say_error(const struct port *port, int err)
 {
 	if (err == NMX_ERR_GONE && is_interface(port))
@@ -155,22 +180,9 @@ int port_say_error(const struct port *port, int err)
 	return say(port->command, "%s: %s", port->name, nmx_strerror(err));
 }
 
-/* What stands before the rings, as the library reads it: '-' begins a ring when only digits follow. */
-void port_interface(const struct port *port, char *name)
+uint32_t port_spread(const struct port *port)
 {
-	const char *at = port->info.name, *colon = strchr(at, ':');
-	size_t len;
+	uint32_t own = port->info.tx_rings;
 
-	name[0] = '\0';
-	if (!is_interface(port))
-		return;
-	at = colon ? colon + 1 : at;
-	len = strcspn(at, "^*/@{}");
-	size_t digits = len;
-	while (digits > 0 && at[digits - 1] >= '0' && at[digits - 1] <= '9')
-		digits--;
-	if (digits > 1 && digits < len && at[digits - 1] == '-')
-		len = digits - 1;
-	if (len < IFNAMSIZ)
-		snprintf(name, IFNAMSIZ, "%.*s", (int)len, at);
+	return own ? own : port->num_tx;
 }

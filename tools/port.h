@@ -6,6 +6,7 @@
 #include <nmx/nmx.h>
 
 #include "json.h"
+#include "link.h"
 #include "opt.h"
 
 struct port_options {
@@ -31,12 +32,13 @@ struct port {
 	struct nmx_tx **all_tx; /* all rings, those of the host last; none with NMX_RX_ONLY */
 	struct nmx_rx **rx;     /* the same; none with NMX_TX_ONLY */
 	uint32_t num_tx, num_rx;
+	struct link link;       /* of the interface behind it, if there is one */
 };
 
-/* Opens the port and checks its rings out; flags: enum nmx_option_flags.  Returns EXIT_OK, or says why not and
- * returns EXIT_FAILED: there is nothing to close then. */
+/* Opens the port and checks its rings out; flags: enum nmx_option_flags.  One that packets will be sent on gets a moment
+ * for its link to come up.  Returns EXIT_OK, or says why not and returns EXIT_FAILED: there is nothing to close then. */
 int port_open(struct port *port, const char *command, const struct port_options *options, uint32_t flags);
-/* The same for a port that need not have both kinds of rings. */
+/* The same for a port that need not have both kinds of rings, and without waiting for the link. */
 int port_open_any(struct port *port, const char *command, const struct port_options *options, uint32_t flags);
 void port_close(struct port *port);
 
@@ -51,7 +53,7 @@ void port_drops_say_named(const struct port *port, FILE *to); /* for commands wi
 /* An error of a ring, with the port's name.  Returns EXIT_FAILED. */
 int port_say_error(const struct port *port, int err);
 
-/* The interface behind the port, "" when it is none: name has IFNAMSIZ bytes. */
-void port_interface(const struct port *port, char *name);
+/* The number of transmit rings to spread flows over: those of the interface, or where there are none, the host's. */
+uint32_t port_spread(const struct port *port);
 
 #endif

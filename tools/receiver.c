@@ -28,6 +28,7 @@ static enum turn look_at(struct receiver *r, uint32_t index)
 	if (!r->first_ns)
 		r->first_ns = now;
 	r->last_ns = now;
+	r->ring = index;
 	bool enough = r->take(r, r->port->rx[index], now);
 	live_tick(r->live, now, r->packets, r->bytes);
 	return enough ? TURN_ENOUGH : TURN_PACKETS;
@@ -51,6 +52,15 @@ static bool all_gone(const struct receiver *r)
 	return n < 64 && r->gone == (UINT64_C(1) << n) - 1;
 }
 
+/* Rings of an interface that is down just stay empty: nothing but a look at it tells. */
+static void look_at_link(struct receiver *r, uint64_t now)
+{
+	if (now < r->link_due_ns)
+		return;
+	r->link_due_ns = now + CLOCK_SECOND;
+	link_look(&r->port->link);
+}
+
 enum receive_end receive(struct receiver *r)
 {
 	uint64_t begin = clock_ns();
@@ -71,6 +81,7 @@ enum receive_end receive(struct receiver *r)
 		if (r->timeout_ns && now - since >= r->timeout_ns)
 			return RECEIVE_TIMED_OUT;
 		live_tick(r->live, now, r->packets, r->bytes);
+		look_at_link(r, now);
 		if (r->spin) {
 			clock_relax();
 			continue;

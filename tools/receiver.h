@@ -23,8 +23,10 @@ struct receiver {
 	bool (*take)(struct receiver *receiver, struct nmx_rx *rx, uint64_t now_ns);
 	/* Nothing waits: a moment for what can be put off.  May be NULL.  True as above. */
 	bool (*idle)(struct receiver *receiver);
+	uint32_t ring;              /* number of the one that take() is given */
 	uint64_t packets, bytes;    /* kept by take() */
 	uint64_t first_ns, last_ns; /* when packets came; 0: none yet */
+	uint64_t link_due_ns;       /* when the link is looked at again */
 	uint64_t gone;              /* one bit a ring: its other end has gone */
 };
 

@@ -6,14 +6,8 @@
 
 #include "units.h"
 
-struct verify *verify_new(void)
-{
-	return calloc(1, sizeof(struct verify));
-}
-void verify_free(struct verify *verify)
-{
-	free(verify);
-}
+struct verify *verify_new(void) { return calloc(1, sizeof(struct verify)); }
+void verify_free(struct verify *verify) { free(verify); }
 
 static bool flow_is(const struct verify_flow *flow, const struct frame_stamp *stamp)
 {
@@ -45,10 +39,7 @@ static uint64_t *word_of(struct verify_flow *flow, uint64_t sequence)
 	return &flow->seen[sequence % VERIFY_WINDOW / 64];
 }
 
-static uint64_t bit_of(uint64_t sequence)
-{
-	return UINT64_C(1) << sequence % 64;
-}
+static uint64_t bit_of(uint64_t sequence) { return UINT64_C(1) << sequence % 64; }
 
 /* Forgets what stood in the places of [first, end). */
 static void forget(struct verify_flow *flow, uint64_t first, uint64_t end)
@@ -60,8 +51,10 @@ static void forget(struct verify_flow *flow, uint64_t first, uint64_t end)
 			*word_of(flow, first) &= ~bit_of(first);
 }
 
-static void account(struct verify *verify, struct verify_flow *flow, uint64_t sequence)
+static void account(struct verify *verify, struct verify_flow *flow, uint32_t ring, uint64_t sequence)
 {
+	uint64_t *ring_next = &flow->ring_next[ring % VERIFY_RINGS];
+
 	if (sequence >= flow->next) {
 		verify->lost += sequence - flow->next;
 		forget(flow, flow->next, sequence);
@@ -73,12 +66,14 @@ static void account(struct verify *verify, struct verify_flow *flow, uint64_t se
 		verify->duplicate++;
 	} else {
 		*word_of(flow, sequence) |= bit_of(sequence);
-		verify->reordered++;
+		*(sequence < *ring_next ? &verify->reordered : &verify->overtaken) += 1;
 		verify->lost--;
 	}
+	if (sequence >= *ring_next)
+		*ring_next = sequence + 1;
 }
 
-void verify_packet(struct verify *verify, const uint8_t *data, uint32_t len, uint64_t now_ns)
+void verify_packet_on(struct verify *verify, uint32_t ring, const uint8_t *data, uint32_t len, uint64_t now_ns)
 {
 	struct frame_stamp stamp;
 	enum frame_kind kind = frame_check(data, len, &stamp);
@@ -92,7 +87,7 @@ void verify_packet(struct verify *verify, const uint8_t *data, uint32_t len, uin
 	if (!verify->last || !flow_is(verify->last, &stamp))
 		verify->last = flow_find(verify, &stamp);
 	if (verify->last)
-		account(verify, verify->last, stamp.sequence);
+		account(verify, verify->last, ring, stamp.sequence);
 	else
 		verify->untracked++;
 }
@@ -130,6 +125,7 @@ void verify_say(const struct verify *v, FILE *to)
 		{ v->too_late, "too late", false },
 		{ v->untracked, "of too many flows", false },
 		{ v->foreign, "not stamped", false },
+		{ v->overtaken, "overtaken by others of their flow on another ring", false },
 	};
 	char text[UNITS_TEXT];
 

@@ -39,6 +39,29 @@ static int qdisc(int fd, int ifindex, uint16_t type, uint16_t flags)
 	return nmx__request_send(fd, &request, NULL, NULL);
 }
 
+/* A filter for egress would be taken by the older ingress qdisc as well, and put on ingress. */
+static void read_kind(const struct nlmsghdr *message, void *arg)
+{
+	const struct rtattr *a[TCA_KIND + 1];
+	char kind[16];
+
+	if (message->nlmsg_type != RTM_NEWQDISC)
+		return;
+	nmx__attributes(message, sizeof(struct tcmsg), a, TCA_KIND + 1);
+	nmx__attribute_text(a[TCA_KIND], kind, sizeof(kind));
+	*(bool *)arg = strcmp(kind, "clsact") == 0;
+}
+
+static bool has_clsact(int fd, int ifindex)
+{
+	struct tcmsg about = { .tcm_family = AF_UNSPEC, .tcm_ifindex = ifindex, .tcm_parent = TC_H_CLSACT };
+	struct nmx__request request;
+	bool is = false;
+
+	nmx__request_begin(&request, RTM_GETQDISC, NLM_F_ECHO, &about, sizeof(about)); /* else it tells others only */
+	return nmx__request_send(fd, &request, read_kind, &is) == 0 && is;
+}
+
 struct found {
 	bool filter;
 	char name[32];
@@ -98,6 +121,8 @@ int nmx__clsact_attach(int fd, int ifindex, bool egress, int prog, bool *made)
 	if (err && err != -EEXIST)
 		return err;
 	*made = err == 0;
+	if (!*made && egress && !has_clsact(fd, ifindex))
+		return -EEXIST;
 	if (!*made)
 		found = look(fd, ifindex, egress, false);
 	if (strcmp(found.name, NAME_WITH_QDISC) == 0)
@@ -107,7 +132,8 @@ int nmx__clsact_attach(int fd, int ifindex, bool egress, int prog, bool *made)
 	err = set_filter(fd, ifindex, egress, prog, *made ? NAME_WITH_QDISC : NAME);
 	if (err && *made && !found.filter)
 		(void)qdisc(fd, ifindex, RTM_DELQDISC, 0);
-	return err;
+	/* Somebody has our priority for another protocol. */
+	return err == -EINVAL && !*made ? -EEXIST : err;
 }
 
 void nmx__clsact_detach(int fd, int ifindex, bool egress, bool with_qdisc)

@@ -20,7 +20,7 @@
 #include "xsk/rights.h"
 
 #define FAR_NAME      "nmx0"
-#define CLAIM_WAIT_MS 1000 /* for what a dead process had to be taken away by the kernel: it takes up to 30 */
+#define CLAIM_WAIT_MS 2000 /* until what a dead process had is taken away: mostly 30, some 500 on a busy machine */
 #define CLAIM_STEP_MS 5
 #define NEEDED_RIGHTS (NMX__RIGHT_RAW | NMX__RIGHT_BPF | NMX__RIGHT_ADMIN)
 #define FEATURE_WORDS 16 /* of 32 bits: the kernel has 2 or 3 */

@@ -75,7 +75,7 @@ static void read_rss(const struct asked *asked, struct nmx__driver *out)
 
 struct features {
 	uint32_t n;
-	struct ethtool_gstrings *names;  /* n of ETH_GSTRING_LEN bytes */
+	struct ethtool_gstrings *names;   /* n of ETH_GSTRING_LEN bytes */
 	struct ethtool_gfeatures *values; /* one bit each, in words of 32 */
 };
 
@@ -115,26 +115,36 @@ static bool get_features(const struct asked *asked, struct features *features)
 
 static enum nmx__feature feature(const struct features *features, const char *name)
 {
-	for (uint32_t i = 0; i < features->n; i++)
-		if (strncmp((const char *)features->names->data + (size_t)i * ETH_GSTRING_LEN, name, ETH_GSTRING_LEN) == 0)
-			return features->values->features[i / 32].active >> i % 32 & 1 ? NMX__FEATURE_ON : NMX__FEATURE_OFF;
-	return NMX__FEATURE_UNKNOWN;
+	const char *known = (const char *)features->names->data;
+	uint32_t i = 0;
+
+	while (i < features->n && strncmp(known + (size_t)i * ETH_GSTRING_LEN, name, ETH_GSTRING_LEN) != 0)
+		i++;
+	if (i == features->n)
+		return NMX__FEATURE_UNKNOWN;
+	return features->values->features[i / 32].active >> i % 32 & 1 ? NMX__FEATURE_ON : NMX__FEATURE_OFF;
 }
 
-static enum nmx__feature either(enum nmx__feature a, enum nmx__feature b) { return a > b ? a : b; }
+static enum nmx__feature either_of(const struct features *features, const char *one, const char *other)
+{
+	const enum nmx__feature a = feature(features, one), b = feature(features, other);
+
+	return a > b ? a : b;
+}
 
 static void read_features(const struct asked *asked, struct nmx__driver *out)
 {
 	struct features features;
 
 	if (get_features(asked, &features)) {
-		out->rx_vlan = either(feature(&features, "rx-vlan-hw-parse"), feature(&features, "rx-vlan-stag-hw-parse"));
+		out->rx_vlan = either_of(&features, "rx-vlan-hw-parse", "rx-vlan-stag-hw-parse");
 		out->gro_hw = feature(&features, "rx-gro-hw");
 		out->lro = feature(&features, "rx-lro");
 		out->rx_checksum = feature(&features, "rx-checksum");
-		out->tx_checksum = either(feature(&features, "tx-checksum-ip-generic"),
-		                          either(feature(&features, "tx-checksum-ipv4"), feature(&features, "tx-checksum-ipv6")));
-		out->tso = either(feature(&features, "tx-tcp-segmentation"), feature(&features, "tx-tcp6-segmentation"));
+		out->tx_checksum = either_of(&features, "tx-checksum-ipv4", "tx-checksum-ipv6");
+		if (out->tx_checksum != NMX__FEATURE_ON)
+			out->tx_checksum = feature(&features, "tx-checksum-ip-generic");
+		out->tso = either_of(&features, "tx-tcp-segmentation", "tx-tcp6-segmentation");
 	}
 	free(features.names);
 	free(features.values);
@@ -167,11 +177,13 @@ static void read_numa_node(const struct asked *asked, struct nmx__driver *out)
 	int index = 0;
 
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/numa_node", out->bus);
-	if (out->bus[0] && out->bus[strspn(out->bus, "0123456789abcdef:.")] == '\0' && read_number(path, &out->numa_node))
+	const bool is_pci = out->bus[0] && out->bus[strspn(out->bus, "0123456789abcdef:.")] == '\0';
+	if (is_pci && read_number(path, &out->numa_node))
 		return;
 	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", asked->ifname);
 	snprintf(path, sizeof(path), "/sys/class/net/%s/ifindex", asked->ifname);
-	if (ioctl(asked->fd, SIOCGIFINDEX, &request) < 0 || !read_number(path, &index) || index != request.ifr_ifindex)
+	if (ioctl(asked->fd, SIOCGIFINDEX, &request) < 0 || !read_number(path, &index) ||
+	    index != request.ifr_ifindex)
 		return;
 	snprintf(path, sizeof(path), "/sys/class/net/%s/device/numa_node", asked->ifname);
 	read_number(path, &out->numa_node);

@@ -66,6 +66,7 @@ static void others_get_none(struct nmx__segment *seg, const struct owner *owner,
 
 	lock_to_claim(seg);
 	owner_build(&all, seg, slots, 0);
+	must_add_up(when, NULL);
 	for (uint32_t ring = 0; ring < 2; ring++)
 		for (uint32_t i = 0; i < slots; i++)
 			for (uint32_t h = 0; h < owner->num_held; h++)
@@ -260,10 +261,13 @@ static void a_newcomer_works_beside_it(void)
 	must_be_empty("with a newcomer");
 }
 
-static void find_it_removed(void *unused)
+static void find_it_removed(void *id)
 {
-	(void)unused;
+	struct nmx__segment *seg = join();
+
+	must(seg->id != *(uint64_t *)id, "the removal was not finished");
 	must_work("after a removal that was cut short");
+	leave(seg);
 }
 
 /* A removal that died after it had removed the files of members. */
@@ -285,11 +289,8 @@ static void a_removal_cut_short_is_finished(void)
 	lock_to_claim(seg); /* it was the last: it had left, and then removed */
 	nmx__member_leave(seg);
 	nmx__seg_unlock(seg);
-	reap_ok(spawn(find_it_removed, NULL), 10000, "who comes after a removal that was cut short");
+	reap_ok(spawn(find_it_removed, &id), 10000, "who comes after a removal that was cut short");
 	must_be_empty("after a removal that was cut short");
-	later = join();
-	must(later->id != id, "the removal was not finished");
-	leave(later);
 	leave(seg);
 	must_be_empty("after a removal that was cut short");
 }

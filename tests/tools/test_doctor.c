@@ -99,10 +99,10 @@ static void names_of_every_kind(void)
 		const char *name, *says;
 		int code;
 	} names[] = {
-		{ "eth0", "network interfaces", 1 },
-		{ "netmap:eth0", "network interfaces", 1 },
-		{ "xdp:eth0", "network interfaces", 1 },
-		{ "eth0^", "cannot be opened here", 1 },
+		{ "nosuch0", "no interface", 1 },
+		{ "netmap:nosuch0", "no interface", 1 },
+		{ "xdp:nosuch0", "no interface", 1 },
+		{ "nosuch0^", "no interface", 1 },
 		{ "vale0:a", "the switch", 1 },
 		{ "x{1", "opening it makes it", 0 },
 		{ "netmap:x}1", "opening it makes it", 0 },

@@ -146,10 +146,11 @@ static void bad_ports(const struct command *c)
 	static const struct {
 		const char *name, *says;
 	} ports[] = {
-		{ "eth0", "\"eth0\" cannot be opened here: " },
-		{ "netmap:eth0-3", "cannot be opened here: " },
-		{ "xdp:eth0", "cannot be opened here: " },
-		{ "eth0^", "cannot be opened here: " },
+		{ "nosuch0", "there is no interface \"nosuch0\"" },
+		{ "netmap:nosuch0-3", "there is no interface \"nosuch0\"" },
+		{ "xdp:nosuch0", "there is no interface \"nosuch0\"" },
+		{ "nosuch0^", "there is no interface \"nosuch0\"" },
+		{ "a-name-too-long-for-one", "there is no interface \"a-name-too-long-for-one\"" },
 		{ "vale0:a", "\"vale0:a\" cannot be opened here: " },
 		{ "netmap:", "netmap:" },
 		{ "x{", "x{" },

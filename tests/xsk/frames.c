@@ -152,7 +152,8 @@ static void build_inner(struct frame *frame, size_t at, const struct recipe *rec
 	frame->field = at + (recipe->protocol == 6 ? 16 : 6);
 	frame->headers = at + header;
 	frame->len = at + segment;
-	frame->pseudo = (uint16_t)pseudo_of(source, destination, recipe->version == 4 ? 4 : 16, segment, recipe->protocol);
+	frame->pseudo =
+	    (uint16_t)pseudo_of(source, destination, recipe->version == 4 ? 4 : 16, segment, recipe->protocol);
 	frame_make_right(frame);
 }
 

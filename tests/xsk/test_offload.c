@@ -328,7 +328,8 @@ static void the_quick_test_never_misses_what_the_whole_one_finds(void **state)
 		frame_build(&frame, recipe, support_random(&seed, 40), &seed);
 		frame_set_field(&frame, frame.pseudo);
 		for (uint32_t n = support_random(&seed, 4); n > 0; n--)
-			frame.bytes[support_random(&seed, (uint32_t)frame.headers)] = (uint8_t)support_random(&seed, 256);
+			frame.bytes[support_random(&seed, (uint32_t)frame.headers)] =
+			    (uint8_t)support_random(&seed, 256);
 		size_t len = frame.len;
 		if (support_random(&seed, 4) == 0)
 			len = support_random(&seed, (uint32_t)len + 30);

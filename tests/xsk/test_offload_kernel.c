@@ -65,12 +65,14 @@ static void send_datagrams(int family, const char *destination)
 	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	require(fd >= 0);
-	require(inet_pton(family, destination, family == AF_INET ? (void *)&v4.sin_addr : (void *)&v6.sin6_addr) == 1);
+	require(inet_pton(family, destination, family == AF_INET ? (void *)&v4.sin_addr : (void *)&v6.sin6_addr) ==
+	        1);
 	for (size_t i = 0; i < sizeof(payload); i++)
 		payload[i] = (uint8_t)support_random(&seed, 256);
 	for (size_t len = 0; len <= sizeof(payload); len += 50 + len % 3) {
 		const struct sockaddr *address = family == AF_INET ? (struct sockaddr *)&v4 : (struct sockaddr *)&v6;
-		require(sendto(fd, payload, len, 0, address, family == AF_INET ? sizeof(v4) : sizeof(v6)) == (ssize_t)len);
+		require(sendto(fd, payload, len, 0, address, family == AF_INET ? sizeof(v4) : sizeof(v6)) ==
+		        (ssize_t)len);
 	}
 	close(fd);
 }
@@ -147,7 +149,8 @@ static void also_within_vxlan(const char *outer)
 		skip();
 	}
 	run("ip link add vx type vxlan id 7 remote 10.77.0.2 local 10.77.0.1 dstport 4789 dev va %s", outer);
-	run("ip addr add 10.78.0.1/24 dev vx && ip link set vx up && ip neigh add 10.78.0.2 lladdr 02:00:00:00:00:03 dev vx");
+	run("ip addr add 10.78.0.1/24 dev vx && ip link set vx up && ip neigh add 10.78.0.2 lladdr 02:00:00:00:00:03 "
+	    "dev vx");
 	int fd = packet_socket("vb", ETH_P_ALL);
 	send_datagrams(AF_INET, "10.78.0.2");
 	knock("10.78.0.2");
