@@ -159,32 +159,35 @@ static void stop_servers(void)
 	}
 }
 
-static void through_the_bridge(void)
+static void through_the_bridge(struct rates *bridge)
 {
 	static struct snapshot host, neighbour;
-	struct rates bridge, taps;
 
 	net_snapshot(HOST, "eth0", &host);
 	net_snapshot(NEIGHBOUR, "eth0", &neighbour);
 	start_forwarder(BRIDGE);
 	pings_and_neighbours_get_through();
 	everything_goes_through_the_forwarder();
-	bridge = rates();
+	*bridge = rates();
 	thousand_connections();
 	stop_forwarder();
 	net_same_within(HOST, "eth0", &host, 1000);
 	net_same_within(NEIGHBOUR, "eth0", &neighbour, 1000);
 	works_within_a_second_of_a_kill(&host, &neighbour);
+}
+
+static void beside_two_taps(const struct rates *bridge)
+{
+	struct rates taps;
 
 	start_forwarder(TAPS);
 	taps = rates();
 	stop_forwarder();
-	net_same_within(HOST, "eth0", &host, 1000);
 	if (taps.out > 0 && taps.in > 0)
 		printf("TCP in Gbit/s, sent and received by the host: %.2f and %.2f through the bridge, %.2f and "
-		       "%.2f through "
-		       "two taps: ratios %.2f and %.2f\n",
-		       bridge.out, bridge.in, taps.out, taps.in, bridge.out / taps.out, bridge.in / taps.in);
+		       "%.2f "
+		       "through two taps: ratios %.2f and %.2f\n",
+		       bridge->out, bridge->in, taps.out, taps.in, bridge->out / taps.out, bridge->in / taps.in);
 }
 
 /* ---- bench */
@@ -235,20 +238,39 @@ static void bench(void)
 	show_spread("ratio, received", ratio_in, n, "");
 }
 
-int main(int argc, char **argv)
+static void make_link(int queues)
 {
-	net_begin(argc, argv, 2);
-	net_needs_ports();
-	net_join(HOST, "eth0", NEIGHBOUR, "eth0", 1, MTU, NET_TALKS);
+	net_join(HOST, "eth0", NEIGHBOUR, "eth0", queues, MTU, NET_TALKS);
 	net_address(HOST, "eth0", HOST4 "/24");
 	net_address(HOST, "eth0", HOST6 "/64");
 	net_address(NEIGHBOUR, "eth0", OTHER4 "/24");
 	net_address(NEIGHBOUR, "eth0", OTHER6 "/64");
 	start_servers();
-	if (net_args.bench)
-		bench();
-	else
-		through_the_bridge();
+}
+
+static void remove_link(void)
+{
 	stop_servers();
+	net_script(HOST, "ip link del eth0");
+}
+
+int main(int argc, char **argv)
+{
+	static const int queues[] = { 1, 4 };
+	struct rates bridge_rates;
+
+	net_begin(argc, argv, 2);
+	net_needs_ports();
+	for (int i = 0; i < (net_args.bench ? 1 : 2); i++) {
+		make_link(queues[i]);
+		if (net_args.bench) {
+			bench();
+		} else {
+			printf("%d queues\n", queues[i]);
+			through_the_bridge(&bridge_rates);
+			beside_two_taps(&bridge_rates);
+		}
+		remove_link();
+	}
 	return expect_result();
 }

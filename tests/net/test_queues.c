@@ -20,7 +20,8 @@ static const char *const one_queue[QUEUES] = { "eth0-0", "eth0-1", "eth0-2", "et
 
 static void start_sink(struct child *sink, const char *port, const char *count)
 {
-	NMX_IN(RECEIVER, sink, "sink", port, "--dir", run_dir, "-q", "--json", "-n", count, "--timeout", "8");
+	NMX_IN(RECEIVER, sink, "sink", port, "--dir", run_dir, "-q", "--json", "-n", count, "--timeout", "8",
+	       "--slots", "8192");
 	net_await_port(sink);
 }
 
@@ -118,7 +119,8 @@ static void processes_do_not_disturb_each_other(void)
 		child_ends(&sinks[i], 0);
 		received(&sinks[i], one_queue[i], 20000);
 		/* The device's own counter is about all its queues, and two have lost their process. */
-		EXPECT(json_sum(&sinks[i], "drops") == (json_has(&sinks[i], "device") ? (uint64_t)json_number(&sinks[i], "device") : 0),
+		EXPECT(json_sum(&sinks[i], "drops") ==
+		           (json_has(&sinks[i], "device") ? (uint64_t)json_number(&sinks[i], "device") : 0),
 		       "%s", sinks[i].out);
 	}
 }

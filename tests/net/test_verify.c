@@ -87,6 +87,26 @@ static void a_quarter_of_that_loses_nothing(const char *name, double full_pps)
 	EXPECT(p.received == p.sent && p.sent == count && sink.code == 0, "%s%s", gen.out, sink.out);
 }
 
+/* A port that sends and receives has two sockets on a queue, and some of the kernel's counters are the queue's. */
+static void a_port_that_also_sends_counts_once(void)
+{
+	uint64_t sent, given_back, drops;
+
+	NMX_IN(RECEIVER, &sink, "pong", "eth0", "--dir", run_dir, "-q", "--json", "--slots", "64");
+	if (!net_await_port(&sink))
+		return;
+	NMX_IN(SENDER, &gen, "gen", "eth0", "--dir", run_dir, "-q", "--json", "-n", "200k");
+	child_ends(&gen, 0);
+	sleep_ms(300);
+	kill(sink.pid, SIGTERM);
+	child_ends(&sink, 0);
+	sent = (uint64_t)json_number(&gen, "packets");
+	given_back = (uint64_t)json_number(&sink, "packets");
+	drops = json_sum(&sink, "drops") + json_sum(&gen, "drops");
+	EXPECT(sent == given_back + drops, "%" PRIu64 " sent, %" PRIu64 " given back, %" PRIu64 " in drop counters: %s", sent,
+	       given_back, drops, sink.out);
+}
+
 int main(int argc, char **argv)
 {
 	static const int queues[] = { 1, 4 };
@@ -101,6 +121,7 @@ int main(int argc, char **argv)
 		printf("%d queues: ", queues[i]);
 		everything_is_accounted_for("eth0", count, &p);
 		a_quarter_of_that_loses_nothing("eth0", p.pps);
+		a_port_that_also_sends_counts_once();
 		net_script(SENDER, "ip link del eth0");
 	}
 	return expect_result();

@@ -147,7 +147,8 @@ static void read_args(int argc, char **argv)
 		exit(2);
 	}
 	run_begin(argv[1]);
-	net_args = (struct net_args){ .talk = argv[2], .tapforward = argv[3], .examples = argv[4], .captures = argv[5] };
+	net_args =
+	    (struct net_args){ .talk = argv[2], .tapforward = argv[3], .examples = argv[4], .captures = argv[5] };
 	for (int i = 6; i < argc; i++) {
 		if (strcmp(argv[i], "--bench") == 0)
 			net_args.bench = true;
@@ -187,7 +188,8 @@ static void set_quiet(int side, enum net_quiet quiet)
 /* The kernel says so a little later than ip. */
 static void await_up(int side, const char *dev)
 {
-	net_script(side, "for i in $(seq 200); do ip link show %s | grep -q 'state UP' && break; sleep 0.01; done", dev);
+	net_script(side, "for i in $(seq 200); do ip link show %s | grep -q 'state UP' && break; sleep 0.01; done",
+	           dev);
 }
 
 void net_join(int side, const char *dev, int peer_side, const char *peer_dev, int queues, int mtu,
