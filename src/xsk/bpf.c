@@ -17,8 +17,10 @@
 #define TC_SHOT            2
 
 /* Instructions, as the few programs below need them. */
-#define INSN(op, dst, src, offset, value)                                                                              \
-	{ .code = (op), .dst_reg = (dst), .src_reg = (src), .off = (offset), .imm = (int32_t)(value) }
+#define INSN(op, dst, src, offset, value)                      \
+	{                                                      \
+		(op), (dst), (src), (offset), (int32_t)(value) \
+	}
 #define SET(reg, value)             INSN(BPF_ALU64 | BPF_MOV | BPF_K, reg, 0, 0, value) /* signed, 64 bits */
 #define SET_U32(reg, value)         INSN(BPF_ALU | BPF_MOV | BPF_K, reg, 0, 0, value)
 #define SET_MAP(reg, fd)            INSN(BPF_LD | BPF_DW | BPF_IMM, reg, BPF_PSEUDO_MAP_FD, 0, fd), INSN(0, 0, 0, 0, 0)
@@ -100,7 +102,7 @@ static int load_once(const struct program *program, char *log, uint32_t log_byte
 	attr.prog_type = program->type;
 	attr.insns = (uintptr_t)program->insns;
 	attr.insn_cnt = program->num_insns;
-	attr.license = (uintptr_t)"Dual MIT/GPL";
+	attr.license = (uintptr_t) "Dual MIT/GPL";
 	attr.prog_flags = program->flags;
 	attr.log_buf = (uintptr_t)log;
 	attr.log_size = log_bytes;
@@ -137,7 +139,8 @@ static int load(const struct program *program)
 
 static int load_tc(const char *name, const struct bpf_insn *insns, size_t bytes)
 {
-	const struct program program = { BPF_PROG_TYPE_SCHED_CLS, name, insns, (uint32_t)(bytes / sizeof(*insns)), 0 };
+	const uint32_t n = (uint32_t)(bytes / sizeof(*insns));
+	const struct program program = { BPF_PROG_TYPE_SCHED_CLS, name, insns, n, 0 };
 
 	return load(&program);
 }
@@ -353,6 +356,7 @@ int nmx__bpf_load_guarded(int prog, int *array)
 		SET_MAP(ARG2, map),
 		SET(ARG3, 0),
 		CALL(BPF_FUNC_tail_call),
+		/* return TC_ACT_UNSPEC; */
 		SET(RESULT, TC_UNSPEC),
 		RETURN(),
 	};

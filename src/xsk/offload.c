@@ -71,7 +71,8 @@ static uint64_t sum_of_fragments(const struct nmx__fragment *fragments, uint32_t
 }
 
 /* [at, view->end) is a segment of TCP or UDP; pseudo is the sum of the addresses. */
-static bool find_in_transport(const struct view *view, uint32_t at, uint8_t protocol, uint64_t pseudo, struct segment *out)
+static bool find_in_transport(const struct view *view, uint32_t at, uint8_t protocol, uint64_t pseudo,
+                              struct segment *out)
 {
 	const uint32_t len = view->end - at;
 
@@ -108,7 +109,8 @@ static bool find_in_v4(struct view view, uint32_t at, struct segment *out)
 
 static uint64_t sum_of_v6_address(const uint8_t *address)
 {
-	return (uint64_t)nmx__raw32(address) + nmx__raw32(address + 4) + nmx__raw32(address + 8) + nmx__raw32(address + 12);
+	return (uint64_t)nmx__raw32(address) + nmx__raw32(address + 4) + nmx__raw32(address + 8) +
+	       nmx__raw32(address + 12);
 }
 
 /* With segments left, the destination that counts is the last one: first in the list of a segment routing header, last
@@ -193,19 +195,23 @@ static bool looks_partial(const struct nmx__fragment *fragments, const struct se
 	return fold(segment->pseudo) == nmx__raw16(fragments[0].data + segment->field);
 }
 
-static bool is_right(const struct nmx__fragment *fragments, uint32_t n, const struct segment *segment)
+static uint16_t sum_of_segment(const struct nmx__fragment *fragments, uint32_t n, const struct segment *segment)
 {
-	return fold(segment->pseudo + sum_of_fragments(fragments, n, segment->start, segment->end)) == 0xffff;
+	return fold(sum_of_fragments(fragments, n, segment->start, segment->end));
 }
 
-/* The field holds what the pseudo header adds.  As Linux does it (skb_checksum_help), never 0, which is no checksum. */
-static void complete(const struct nmx__fragment *fragments, uint32_t n, const struct segment *segment)
-{
-	uint16_t sum = (uint16_t)~fold(sum_of_fragments(fragments, n, segment->start, segment->end));
+static bool is_right(const struct segment *segment, uint16_t sum) { return fold(segment->pseudo + sum) == 0xffff; }
 
-	if (sum == 0)
-		sum = 0xffff;
-	memcpy(fragments[0].data + segment->field, &sum, sizeof(sum));
+/* The field holds what the pseudo header adds, and so does the sum.  As Linux does it (skb_checksum_help): never 0, which
+ * is no checksum, but its other form. */
+static bool complete_unless_right(const struct nmx__fragment *fragments, const struct segment *segment, uint16_t sum)
+{
+	const uint16_t checksum = sum == 0xffff ? 0xffff : (uint16_t)~sum;
+
+	if (is_right(segment, sum))
+		return false;
+	memcpy(fragments[0].data + segment->field, &checksum, sizeof(checksum));
+	return true;
 }
 
 static bool complete_in_vxlan(const struct nmx__fragment *fragments, uint32_t n, const struct view *view,
@@ -213,14 +219,13 @@ static bool complete_in_vxlan(const struct nmx__fragment *fragments, uint32_t n,
 {
 	struct segment inner;
 
-	if (!find_in_vxlan(*view, outer, &inner) || !looks_partial(fragments, &inner) || is_right(fragments, n, &inner))
+	if (!find_in_vxlan(*view, outer, &inner) || !looks_partial(fragments, &inner))
 		return false;
 	/* An outer checksum that is right vouches for what is inside.  One that a stack computed for when the inner one
 	 * will be complete is not right yet. */
-	if (nmx__raw16(view->frame + outer->field) != 0 && is_right(fragments, n, outer))
+	if (nmx__raw16(view->frame + outer->field) != 0 && is_right(outer, sum_of_segment(fragments, n, outer)))
 		return false;
-	complete(fragments, n, &inner);
-	return true;
+	return complete_unless_right(fragments, &inner, sum_of_segment(fragments, n, &inner));
 }
 
 bool nmx__may_be_partial_otherwise(const uint8_t *frame, uint32_t len)
@@ -255,10 +260,7 @@ bool nmx__complete_checksum_of(const struct nmx__fragment *fragments, uint32_t n
 	const struct view view = { fragments[0].data, fragments[0].len, (uint32_t)total };
 	if (!find_in_frame(&view, 0, &segment))
 		return false;
-	if (!looks_partial(fragments, &segment))
-		return complete_in_vxlan(fragments, n, &view, &segment);
-	if (is_right(fragments, n, &segment))
-		return false;
-	complete(fragments, n, &segment); /* and no other: a stack leaves one to the device */
-	return true;
+	if (looks_partial(fragments, &segment)) /* then no other is: a stack leaves one to the device */
+		return complete_unless_right(fragments, &segment, sum_of_segment(fragments, n, &segment));
+	return complete_in_vxlan(fragments, n, &view, &segment);
 }

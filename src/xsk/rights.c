@@ -136,19 +136,23 @@ int nmx__rights_fail(struct nmx_report *why, unsigned needed, int sys_errno, con
 	if ((needed & (NMX__RIGHT_BPF | NMX__RIGHT_SYS)) && !in_initial_user_namespace())
 		nmx__fail(why, NMX_ERR_PERMISSION, 0,
 		          "%s: it needs %s, and only the capabilities of the initial user namespace count, "
-		          "which this process is not in (container?)", what, all);
+		          "which this process is not in (container?)",
+		          what, all);
 	else if (!lacking)
 		nmx__fail(why, NMX_ERR_PERMISSION, 0,
-		          "%s: it needs %s; this process has that, but was refused all the same: only the capabilities of the "
-		          "initial user namespace count, and a security module or a filter of system calls may refuse (container?)",
+		          "%s: it needs %s; this process has that, but was refused all the same: only the "
+		          "capabilities of the initial user namespace count, and a security module or a filter of "
+		          "system calls may refuse (container?)",
 		          what, all);
 	else if (out_of_bounds(lacking))
 		nmx__fail(why, NMX_ERR_PERMISSION, 0,
-		          "%s: it needs %s, and this process lacks %s, which the container or service that it runs in may not "
-		          "have: add it there (docker: --cap-add, systemd: CapabilityBoundingSet=)", what, all, those);
+		          "%s: it needs %s, and this process lacks %s, which the container or service that it "
+		          "runs in may not have: add it there (docker: --cap-add, systemd: CapabilityBoundingSet=)",
+		          what, all, those);
 	else /* with what it has already, for setcap replaces that */
-		nmx__fail(why, NMX_ERR_PERMISSION, 0, "%s: it needs %s, and this process lacks %s; as root: setcap %s+ep %s",
-		          what, all, those, list(needed | held(), words), program_file(path));
+		nmx__fail(why, NMX_ERR_PERMISSION, 0,
+		          "%s: it needs %s, and this process lacks %s; as root: setcap %s+ep %s", what, all, those,
+		          list(needed | held(), words), program_file(path));
 	if (why)
 		why->sys_errno = sys_errno;
 	return NMX_ERR_PERMISSION;

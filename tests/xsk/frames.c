@@ -66,17 +66,17 @@ static size_t build_v4(uint8_t *at, int options, int protocol, size_t payload, u
 /* One extension header; *destination becomes what the pseudo header has. */
 static size_t build_extension(uint8_t *at, char kind, const uint8_t **destination, uint32_t *seed)
 {
-	const size_t len = kind == 'h' ? 8 : kind == 'd' ? 16 : kind == 's' ? 40 : 24;
+	const size_t len = kind == 'h' ? 8 : kind == 'd' ? 16 : kind == 's' || kind == '0' ? 40 : 24;
 
 	for (size_t i = 0; i < len; i++)
 		at[i] = random_byte(seed);
 	at[1] = (uint8_t)(len / 8 - 1);
-	if (kind == 'r' || kind == 's' || kind == '2') {
-		at[2] = kind == 's' ? 4 : 2;
+	if (strchr("rs20", kind)) {
+		at[2] = kind == 's' ? 4 : kind == '0' ? 0 : 2;
 		at[3] = kind == 'r' ? 0 : 1;
+		if (kind != 'r')
+			*destination = kind == '0' ? at + 24 : at + 8;
 	}
-	if (kind == 's' || kind == '2')
-		*destination = at + 8;
 	return len;
 }
 
@@ -152,7 +152,8 @@ static void build_inner(struct frame *frame, size_t at, const struct recipe *rec
 	frame->field = at + (recipe->protocol == 6 ? 16 : 6);
 	frame->headers = at + header;
 	frame->len = at + segment;
-	frame->pseudo = (uint16_t)pseudo_of(source, destination, recipe->version == 4 ? 4 : 16, segment, recipe->protocol);
+	frame->pseudo =
+	    (uint16_t)pseudo_of(source, destination, recipe->version == 4 ? 4 : 16, segment, recipe->protocol);
 	frame_make_right(frame);
 }
 

@@ -13,7 +13,7 @@ struct recipe {
 	int version;       /* of IP */
 	int options;       /* of IPv4, in bytes */
 	const char *chain; /* extension headers of IPv6: 'h' hop-by-hop, 'd' destination, 'r' routing with no segments
-	                      left, 's' segment routing with some, '2' type 2 with one */
+	                      left, 's' segment routing with some, '0' and '2' the old types with some */
 	int protocol;      /* 6, 17 */
 	bool vxlan;        /* this, within VXLAN over IPv4, whose own checksum is as of `outer` */
 	int outer;         /* OUTER_* */

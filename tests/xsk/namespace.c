@@ -19,8 +19,10 @@ int namespace_required(void **state)
 		printf("network namespaces cannot be made (%s): run the tests as root\n", strerror(errno));
 		exit(77);
 	}
-	if (system("ip link add nmxtest0 type veth peer name nmxtest1 >/dev/null 2>&1 && ip link del nmxtest0") != 0) {
-		printf("veth interfaces cannot be made: they need the command ip (package iproute2) and the module veth\n");
+	if (system("ip link add nmxtest0 type veth peer name nmxtest1 >/dev/null 2>&1 && ip link del nmxtest0") !=
+	    0) {
+		printf("veth interfaces cannot be made: they need the command ip (package iproute2) and the module "
+		       "veth\n");
 		exit(77);
 	}
 	return 0;
@@ -51,10 +53,11 @@ void run(const char *format, ...)
 
 void veth(const char *name, const char *peer, int queues)
 {
-	run("ip link add %s numrxqueues %d numtxqueues %d type veth peer name %s numrxqueues %d numtxqueues %d", name, queues,
-	    queues, peer, queues, queues);
+	run("ip link add %s numrxqueues %d numtxqueues %d type veth peer name %s numrxqueues %d numtxqueues %d", name,
+	    queues, queues, peer, queues, queues);
 	/* Else IPv6, where there is one, sends packets of its own. */
-	run("ip link set %s addrgenmode none 2>/dev/null; ip link set %s addrgenmode none 2>/dev/null; true", name, peer);
+	run("ip link set %s addrgenmode none 2>/dev/null; ip link set %s addrgenmode none 2>/dev/null; true", name,
+	    peer);
 	run("ip link set %s up && ip link set %s up", name, peer);
 }
 
@@ -85,7 +88,9 @@ uint32_t xdp_program_of(const char *name)
 
 int packet_socket(const char *name, uint16_t ethertype)
 {
-	struct sockaddr_ll address = { .sll_family = AF_PACKET, .sll_protocol = htons(ethertype), .sll_ifindex = ifindex_of(name) };
+	struct sockaddr_ll address = { .sll_family = AF_PACKET,
+		                       .sll_protocol = htons(ethertype),
+		                       .sll_ifindex = ifindex_of(name) };
 	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
 
 	require(fd >= 0);

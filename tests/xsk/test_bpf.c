@@ -337,7 +337,8 @@ static void divert_and_inject(uint32_t mark)
 	int wire = packet_socket("wire", TEST_ETHERTYPE), far = packet_socket("far", TEST_ETHERTYPE);
 	int host = packet_socket("nic", TEST_ETHERTYPE);
 	only_unmarked(host);
-	int divert = nmx__bpf_load_divert(ifindex_of("near"), mark), inject = nmx__bpf_load_inject(ifindex_of("nic"), mark);
+	int divert = nmx__bpf_load_divert(ifindex_of("near"), mark),
+	    inject = nmx__bpf_load_inject(ifindex_of("nic"), mark);
 	require(divert >= 0 && inject >= 0);
 	require(passes(wire, host, ANSWER_MS));
 

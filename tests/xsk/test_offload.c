@@ -22,7 +22,9 @@ static const struct recipe recipes[] = {
 	{ "TCP over IPv6, three extensions", 0, 6, 0, "hdr", 6, false, 0 },
 	{ "UDP over IPv6, segment routing", 0, 6, 0, "s", 17, false, 0 },
 	{ "TCP over IPv6, mobility routing, QinQ", 2, 6, 0, "2d", 6, false, 0 },
+	{ "UDP over IPv6, routing of type 0", 0, 6, 0, "h0", 17, false, 0 },
 	{ "UDP in VXLAN", 0, 4, 0, NULL, 17, true, OUTER_NONE },
+	{ "TCP over IPv6 in VXLAN", 0, 6, 0, NULL, 6, true, OUTER_NONE },
 	{ "TCP in VXLAN", 0, 4, 0, NULL, 6, true, OUTER_NONE },
 	{ "TCP in VXLAN, outer for complete", 1, 6, 0, "h", 6, true, OUTER_FOR_COMPLETE },
 	{ "UDP in VXLAN, outer for complete", 0, 4, 0, NULL, 17, true, OUTER_FOR_COMPLETE },
@@ -199,6 +201,37 @@ static void fragments_of_ip_are_left_alone(void **state)
 	}
 }
 
+static void put16(uint8_t *at, size_t value)
+{
+	at[0] = (uint8_t)(value >> 8);
+	at[1] = (uint8_t)value;
+}
+
+/* Whatever lies behind it in the frame. */
+static void a_packet_that_is_longer_than_what_carries_it_is_left_alone(void **state)
+{
+	struct frame frame;
+
+	(void)state;
+	for (size_t r = 0; r < NUM_RECIPES; r++) {
+		frame_build(&frame, &recipes[r], 40, &seed);
+		frame_set_field(&frame, frame.pseudo);
+		if (!recipes[r].vxlan || recipes[r].outer != OUTER_NONE)
+			continue;
+		const size_t all = frame.len - 34;
+		for (size_t less = 1; less <= all - 8; less++) {
+			put16(frame.bytes + 16, 20 + all - less);
+			put16(frame.bytes + 38, all - less);
+			require_left_alone(&frame, frame.len, recipes[r].label, "cut");
+		}
+	}
+	/* UDP has a length of its own, which no stack makes another. */
+	frame_build(&frame, &recipes[0], 40, &seed);
+	frame_set_field(&frame, frame.pseudo);
+	put16(frame.bytes + 38, 47);
+	require_left_alone(&frame, frame.len, recipes[0].label, "UDP shorter than IP");
+}
+
 /* A sender's own: a right sum outside says that the inside is as it should be. */
 static void an_outer_checksum_that_is_right_vouches_for_the_inside(void **state)
 {
@@ -295,7 +328,8 @@ static void the_quick_test_never_misses_what_the_whole_one_finds(void **state)
 		frame_build(&frame, recipe, support_random(&seed, 40), &seed);
 		frame_set_field(&frame, frame.pseudo);
 		for (uint32_t n = support_random(&seed, 4); n > 0; n--)
-			frame.bytes[support_random(&seed, (uint32_t)frame.headers)] = (uint8_t)support_random(&seed, 256);
+			frame.bytes[support_random(&seed, (uint32_t)frame.headers)] =
+			    (uint8_t)support_random(&seed, 256);
 		size_t len = frame.len;
 		if (support_random(&seed, 4) == 0)
 			len = support_random(&seed, (uint32_t)len + 30);
@@ -325,6 +359,7 @@ int main(void)
 		cmocka_unit_test(a_checksum_of_zero_is_written_as_ones),
 		cmocka_unit_test(datagrams_without_a_checksum_stay_so),
 		cmocka_unit_test(fragments_of_ip_are_left_alone),
+		cmocka_unit_test(a_packet_that_is_longer_than_what_carries_it_is_left_alone),
 		cmocka_unit_test(an_outer_checksum_that_is_right_vouches_for_the_inside),
 		cmocka_unit_test(an_outer_partial_checksum_is_completed),
 		cmocka_unit_test(packets_in_pieces_are_completed_wherever_they_are_cut),

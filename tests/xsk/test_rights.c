@@ -49,8 +49,9 @@ static void without_any(void *arg)
 	require_result(nmx__rights_fail(&why, USUAL, EPERM, "cannot open \"eth0\""), NMX_ERR_PERMISSION);
 	require_equal(why.err, NMX_ERR_PERMISSION);
 	require_equal(why.sys_errno, EPERM);
-	require_contains(why.text, "cannot open \"eth0\": it needs CAP_NET_RAW, CAP_BPF and CAP_NET_ADMIN, and this process "
-	                           "lacks CAP_NET_RAW, CAP_BPF and CAP_NET_ADMIN; as root: ");
+	require_contains(why.text,
+	                 "cannot open \"eth0\": it needs CAP_NET_RAW, CAP_BPF and CAP_NET_ADMIN, and this process "
+	                 "lacks CAP_NET_RAW, CAP_BPF and CAP_NET_ADMIN; as root: ");
 	require_contains(why.text, "; as root: setcap cap_net_raw,cap_bpf,cap_net_admin+ep ");
 	require_contains(why.text, path);
 	require_result(nmx__rights_fail(NULL, USUAL, EPERM, "x"), NMX_ERR_PERMISSION);
@@ -63,13 +64,15 @@ static void without_one(void *arg)
 	(void)arg;
 	drop_all_but(UINT64_C(1) << CAP_NET_RAW | UINT64_C(1) << CAP_NET_ADMIN);
 	require_equal(nmx__rights_lacking(USUAL), NMX__RIGHT_BPF);
-	require_result(nmx__rights_fail(&why, NMX__RIGHT_BPF, EPERM, "cannot attach to \"eth0\""), NMX_ERR_PERMISSION);
+	require_result(nmx__rights_fail(&why, NMX__RIGHT_BPF, EPERM, "cannot attach to \"eth0\""),
+	               NMX_ERR_PERMISSION);
 	/* setcap replaces: the line keeps what the program has. */
 	require_contains(why.text, "it needs CAP_BPF, and this process lacks CAP_BPF; as root: "
 	                           "setcap cap_net_raw,cap_bpf,cap_net_admin+ep ");
 	drop_all_but(UINT64_C(1) << CAP_NET_RAW);
 	nmx__rights_fail(&why, NMX__RIGHT_RAW | NMX__RIGHT_SYS, EPERM, "no");
-	require_contains(why.text, "no: it needs CAP_NET_RAW and CAP_SYS_ADMIN, and this process lacks CAP_SYS_ADMIN;");
+	require_contains(why.text,
+	                 "no: it needs CAP_NET_RAW and CAP_SYS_ADMIN, and this process lacks CAP_SYS_ADMIN;");
 }
 
 static void with_the_great_one(void *arg)
