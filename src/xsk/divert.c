@@ -172,24 +172,32 @@ static int claim(struct nmx__divert *d, const struct nmx__link *nic, uint32_t qu
  */
 static int no_offloads(const struct nmx__divert *d)
 {
+	struct ifreq request = { 0 };
+	uint32_t words;
 	union {
 		struct ethtool_gfeatures has;
 		struct ethtool_sfeatures set;
 		uint8_t room[sizeof(struct ethtool_gfeatures) +
 		             FEATURE_WORDS * sizeof(struct ethtool_get_features_block)];
-	} features = { .has = { .cmd = ETHTOOL_GFEATURES, .size = FEATURE_WORDS } };
-	struct ifreq request = { .ifr_data = (void *)&features };
-	uint32_t words, valid[FEATURE_WORDS];
+	} features;
 
+	memset(&features, 0, sizeof(features));
+	features.has.cmd = ETHTOOL_GFEATURES;
+	features.has.size = FEATURE_WORDS;
 	memcpy(request.ifr_name, d->name, sizeof(d->name));
+	request.ifr_data = (void *)&features;
 	if (ioctl(d->nl, SIOCETHTOOL, &request) < 0)
 		return -errno;
 	words = features.has.size < FEATURE_WORDS ? features.has.size : FEATURE_WORDS;
-	for (uint32_t i = 0; i < words; i++)
-		valid[i] = features.has.features[i].available & ~features.has.features[i].never_changed;
-	features.set = (struct ethtool_sfeatures){ .cmd = ETHTOOL_SFEATURES, .size = words };
-	for (uint32_t i = 0; i < words; i++)
-		features.set.features[i] = (struct ethtool_set_features_block){ .valid = valid[i] };
+	for (uint32_t i = 0; i < words; i++) {
+		struct ethtool_get_features_block block = features.has.features[i];
+
+		/* What is written is shorter than what is read, and does not get ahead of it. */
+		features.set.features[i] =
+		    (struct ethtool_set_features_block){ .valid = block.available & ~block.never_changed };
+	}
+	features.set.cmd = ETHTOOL_SFEATURES;
+	features.set.size = words;
 	return ioctl(d->nl, SIOCETHTOOL, &request) < 0 ? -errno : 0;
 }
 

@@ -48,7 +48,7 @@ struct nmx__divert {
 NMX_MUST_CHECK int nmx__divert_open(struct nmx__divert *divert, const struct nmx__link *nic,
                                     enum nmx__divert_kind kind, bool marks, uint32_t queues, int *sockets,
                                     uint32_t num_sockets, struct nmx_report *why);
-/* From here on packets come.  Errors: as of open, but nothing is undone: close it. */
+/* From here on packets come.  Errors: as of open; it may be tried again, and must be closed in any case. */
 NMX_MUST_CHECK int nmx__divert_start(struct nmx__divert *divert, struct nmx_report *why);
 /* Also of one that was never started; synchronous: when it returns, the interface is as it was.  Of two of the same
  * interface, the one that was started last goes first, for a clsact qdisc to go with the other. */

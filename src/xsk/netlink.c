@@ -245,7 +245,7 @@ static int make_pair(int fd, const char *name, const char *peer, int peer_netns,
 int nmx__nl_veth_make(int fd, const char *name, const char *alias, const char *peer, int peer_fd, uint32_t queues,
                       uint32_t mtu)
 {
-	struct nmx__link near, far;
+	struct nmx__link near = { 0 }, far = { 0 };
 	int netns = nmx__nl_netns(peer_fd);
 	int err;
 

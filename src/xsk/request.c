@@ -186,11 +186,13 @@ uint8_t nmx__attribute_u8(const struct rtattr *attribute)
 
 void nmx__attribute_text(const struct rtattr *attribute, char *out, size_t size)
 {
-	size_t len = attribute ? strnlen(RTA_DATA(attribute), RTA_PAYLOAD(attribute)) : 0;
+	size_t len = 0;
 
-	if (len >= size)
-		len = size - 1;
-	if (len)
+	if (attribute) {
+		len = strnlen(RTA_DATA(attribute), RTA_PAYLOAD(attribute));
+		if (len >= size)
+			len = size - 1;
 		memcpy(out, RTA_DATA(attribute), len);
+	}
 	out[len] = 0;
 }

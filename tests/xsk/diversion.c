@@ -16,6 +16,20 @@
 static const uint8_t frame[64] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 2, TEST_ETHERTYPE >> 8,
 	                           TEST_ETHERTYPE & 0xff };
 
+int by_tcx(void **state)
+{
+	(void)state;
+	nmx__divert_by_clsact = false;
+	return 0;
+}
+
+int by_clsact(void **state)
+{
+	(void)state;
+	nmx__divert_by_clsact = true;
+	return 0;
+}
+
 struct scene scene_make(void)
 {
 	struct scene scene;
@@ -155,6 +169,8 @@ int64_t until_as_before(const char *before)
 	} while (support_now_ms() - start < ANSWER_MS);
 	support_fail(__FILE__, __LINE__, "it was\n%s\nand is\n%s", before, now);
 }
+
+void in_a_child(void (*body)(void *arg), void *arg) { support_join(support_fork(body, arg)); }
 
 struct owner {
 	void (*body)(void *arg);

@@ -12,6 +12,12 @@
 #define ANSWER_MS 2000 /* for what must come */
 #define SILENT_MS 100  /* for what must not */
 
+/* cmocka's set-ups: how programs are attached. */
+int by_tcx(void **state);
+int by_clsact(void **state);
+#define BOTH_WAYS(test) \
+	{ #test " [tcx]", test, by_tcx, NULL, NULL }, { #test " [clsact]", test, by_clsact, NULL, NULL }
+
 struct scene {
 	int host, other; /* namespaces; the caller is in the first */
 	int nl;
@@ -44,6 +50,8 @@ void look_around(char *out, size_t size);
 /* Until they look as before, at most for ANSWER_MS; how long that took. */
 int64_t until_as_before(const char *before);
 
+/* body in a child; a requirement that fails there ends it, and fails the test. */
+void in_a_child(void (*body)(void *arg), void *arg);
 /* body in a child which then waits to be killed; when this returns body has been run. */
 pid_t owner_start(void (*body)(void *arg), void *arg);
 void owner_kill(pid_t pid);
