@@ -152,28 +152,41 @@ static int plan_extent(const struct nmx_port *port, const struct xdp_port *x, st
 	for (uint32_t i = 0; i < plan->num_tx + plan->num_rx; i++) {
 		bool is_tx = i < plan->num_tx;
 
-		plan->ring[i] = (struct nmx__ring_plan){ .slots = is_tx ? x->tx_slots : x->rx_slots, .held_words = nmx__held_words(registered) };
+		plan->ring[i] = (struct nmx__ring_plan){ .slots = is_tx ? x->tx_slots : x->rx_slots, .held_bufs = registered };
 		bufs += is_tx ? xdp_spares_of_tx(x->tx_slots) : spares_of_rx(x, i - plan->num_tx);
 	}
 	plan->num_held = (uint32_t)min_u64(bufs, UINT32_MAX);
 	return bufs <= NMX__MAX_BUFS ? 0 : NMX_ERR_NO_MEMORY;
 }
 
+/* With marks for the first `registered` buffers. */
+static int build_extent(struct nmx_port *port, struct xdp_port *x, uint32_t registered, struct nmx_report *why)
+{
+	struct nmx__extent_plan plan;
+	int err = plan_extent(port, x, &plan, registered);
+
+	return err < 0 ? nmx__fail(why, err, 0, "\"%s\": so many rings and slots need more buffers than there can be", port->info.name)
+	               : nmx__extent_build(&x->extent, x->seg, &plan, why);
+}
+
+static uint32_t in_steps(uint32_t bufs) { return (bufs + DEVICE_BUFS - 1) / DEVICE_BUFS * DEVICE_BUFS; }
+
 /* Claims what the port needs, and decides how much of the segment the devices get: so much that what other ports send
  * here is mostly among it, if there is so much; in the end as much as is needed. */
 static int make_extent(struct nmx_port *port, struct xdp_port *x, struct nmx_report *why)
 {
-	struct nmx__extent_plan plan;
-	uint32_t most = x->seg->num_bufs, end;
-	int err = plan_extent(port, x, &plan, most);
+	uint32_t most = x->seg->num_bufs, marked = min_u32(most, DEVICE_BUFS), end = most;
+	int err = build_extent(port, x, marked, why);
 
-	if (err < 0)
-		return nmx__fail(why, err, 0, "\"%s\": so many rings and slots need more buffers than there can be", port->info.name);
-	err = nmx__extent_build(&x->extent, x->seg, &plan, why);
+	if (err == 0 && (end = nmx__extent_bufs_end(&x->extent)) > marked) {
+		nmx__extent_release(&x->extent);
+		marked = most; /* what is claimed now may be others than those of before */
+		err = build_extent(port, x, marked, why);
+		end = err == 0 ? nmx__extent_bufs_end(&x->extent) : 0;
+	}
 	if (err < 0)
 		return err;
-	end = nmx__extent_bufs_end(&x->extent);
-	x->device_bufs = min_u32(most, max_u32(DEVICE_BUFS, (end + DEVICE_BUFS - 1) / DEVICE_BUFS * DEVICE_BUFS));
+	x->device_bufs = min_u32(marked, in_steps(end));
 	if (nmx__seg_reserve_for_device(x->seg, x->device_bufs, NULL) == 0)
 		return 0;
 	x->device_bufs = end;

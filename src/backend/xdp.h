@@ -24,7 +24,7 @@ struct xdp_ring {
 	struct nmx__ring ring;
 	struct nmx__own_ring *own;   /* in the own file, like the next three */
 	struct netmap_ring *nring;
-	uint64_t *held;              /* bit i: the kernel has buffer i, nobody else may touch it */
+	uint8_t *held;               /* [device_bufs], by buffer: not 0, the kernel has it and nobody else may touch it */
 	uint32_t *spare;             /* [max_spare], of which num_spare hold a buffer: receive, those that the device does not know;
 	                              * transmit, those that it does */
 	uint32_t num_spare, max_spare;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * Receiving from AF_XDP.  The buffers of a ring are in three places: in slots that show packets, with the kernel (a bit
- * in `held`), or, those that the device does not know, in a spare place.  A slot that shows nothing holds none.
+ * Receiving from AF_XDP.  The buffers of a ring are in three places: in slots that show packets, with the kernel (a
+ * mark in `held`), or, those that the device does not know, in a spare place.  A slot that shows nothing holds none.
  *
  * A move between them is put before take, so that a buffer is always in at least one place that a recovery reads: the
- * bit is set before the slot is cleared and the buffer goes to the kernel; the slot is written before the bit is cleared.
+ * mark is set before the slot is cleared and the buffer goes to the kernel; the slot is written before the mark is cleared.
  */
 #include <sys/socket.h>
 
@@ -43,7 +43,7 @@ static inline struct xdp_source *needy_source(struct xdp_ring *r)
 	return s;
 }
 
-/* A buffer whose bit is set and that is in no slot any more.  There are never more than all fill rings hold. */
+/* A buffer that is marked and that is in no slot any more.  There are never more than all fill rings hold. */
 static inline void push(struct xdp_source *s, uint32_t index)
 {
 	struct nmx__xring *fill = &s->queue->fill;
@@ -69,29 +69,31 @@ static __attribute__((__noinline__)) bool keep_spare(struct xdp_ring *r, struct 
 	return true;
 }
 
-/* Up to `most` slots from hwcur on to one source; stops at a slot whose buffer is not one of ours to give.  Everything is
- * in locals, and the order of what a recovery reads is kept by volatile: a fence would have all of them loaded again. */
+/* Slots from hwcur on to one source: at most `most`, not beyond the end of either ring, and up to one whose buffer is not
+ * ours to give.  Everything is in locals, and the order of what a recovery reads is kept by volatile: a fence would have
+ * all of them loaded again. */
 static inline uint32_t give_run(struct xdp_ring *r, struct xdp_source *s, uint32_t most)
 {
 	struct nmx__xring *fill = &s->queue->fill;
-	struct netmap_slot *slots = r->nring->slot;
-	uint64_t *entries = fill->entries, *held = r->held;
-	uint32_t at = r->hwcur, n = r->num_slots, usable = r->device_bufs - NMX__FIRST_BUF, own = fill->own, mask = fill->mask, done = 0;
+	uint32_t to_end = fill->mask + 1 - (fill->own & fill->mask), usable = r->device_bufs - NMX__FIRST_BUF, done;
+	struct netmap_slot *slot = &r->nring->slot[r->hwcur];
+	uint64_t *entry = nmx__xring_addr(fill, fill->own);
+	uint8_t *held = r->held;
 
-	for (; done < most; done++) {
-		uint32_t index = slots[at].buf_idx;
-		uint64_t bit = UINT64_C(1) << index % 64, *word = &held[index / 64];
+	most = most < to_end ? most : to_end;
+	most = most < r->num_slots - r->hwcur ? most : r->num_slots - r->hwcur;
+	for (done = 0; done < most; done++, slot++, entry++) {
+		uint32_t index = slot->buf_idx;
 
-		if (unlikely(index - NMX__FIRST_BUF >= usable) || unlikely(*word & bit))
+		if (unlikely(index - NMX__FIRST_BUF >= usable) || unlikely(nmx__held_has(held, index)))
 			break;
-		*(volatile uint64_t *)word = *word | bit;
-		*(volatile uint32_t *)&slots[at].buf_idx = 0;
-		entries[own++ & mask] = (uint64_t)index << XDP_SHIFT;
-		at = nmx__next(at, n);
+		nmx__held_put(held, index);
+		*(volatile uint32_t *)&slot->buf_idx = 0;
+		*entry = (uint64_t)index << XDP_SHIFT;
 	}
-	fill->own = own;
+	fill->own += done;
 	s->outstanding += done;
-	r->hwcur = at;
+	r->hwcur = r->hwcur + done < r->num_slots ? r->hwcur + done : 0;
 	return done;
 }
 
@@ -266,36 +268,33 @@ static __attribute__((__noinline__)) void complete_singles(const struct xdp_ring
 		nmx__complete_checksum(bufs + ((size_t)slots[at].buf_idx << XDP_SHIFT), slots[at].len);
 }
 
-/* The common kind: one buffer, ours, a length that fits.  Up to the first that is anything else.  As in give_run(). */
-static inline uint32_t take_singles(struct xdp_ring *r, struct xdp_source *s, uint32_t most, struct progress *p)
+/* The common kind: one buffer, ours, a length that fits.  At most `most`, not beyond the end of either ring, and up to the
+ * first that is anything else.  As in give_run(). */
+static inline uint32_t take_run(struct xdp_ring *r, struct xdp_source *s, uint32_t most, struct progress *p)
 {
-	const struct nmx__xring *rx = &s->queue->rx;
-	const struct xdp_desc *descs = rx->entries;
-	struct netmap_slot *slots = r->nring->slot;
-	uint64_t *held = r->held, bytes = 0;
-	uint32_t at = p->tail, n = r->num_slots, usable = r->device_bufs - NMX__FIRST_BUF, mask = rx->mask, own = rx->own, done = 0;
-	uint64_t longest = r->max_len, offset = r->rx_offset;
+	struct nmx__xring *rx = &s->queue->rx;
+	uint32_t to_end = rx->mask + 1 - (rx->own & rx->mask), done;
+	uint64_t usable = r->device_bufs - NMX__FIRST_BUF, longest = r->max_len, offset = r->rx_offset, bytes = 0;
+	const struct xdp_desc *desc = nmx__xring_desc(rx, rx->own);
+	struct netmap_slot *slot = &r->nring->slot[p->tail];
+	uint8_t *held = r->held;
 
-	for (; done < most; done++) {
-		const struct xdp_desc *desc = &descs[(own + done) & mask];
-		uint64_t chunk = desc->addr - offset, index = chunk >> XDP_SHIFT | chunk << (64 - XDP_SHIFT), len, *word, bit;
+	most = most < to_end ? most : to_end;
+	most = most < r->num_slots - p->tail ? most : r->num_slots - p->tail;
+	for (done = 0; done < most; done++, slot++, desc++) {
+		uint64_t chunk = desc->addr - offset, index = chunk >> XDP_SHIFT | chunk << (64 - XDP_SHIFT), len;
 
 		memcpy(&len, &desc->len, sizeof(len)); /* and the options: any of them makes it longer than anything */
-		if (unlikely(index - NMX__FIRST_BUF >= usable) || unlikely(len - 1 >= longest))
+		if (unlikely(index - NMX__FIRST_BUF >= usable) || unlikely(len - 1 >= longest) || unlikely(!nmx__held_has(held, (uint32_t)index)))
 			break;
-		word = &held[index / 64];
-		bit = UINT64_C(1) << index % 64;
-		if (unlikely(!(*word & bit)))
-			break;
-		*(volatile uint64_t *)&slots[at] = index | len << 32;
-		*(volatile uint64_t *)word = *word & ~bit;
+		*(volatile uint64_t *)slot = index | len << 32;
+		nmx__held_take(held, (uint32_t)index);
 		bytes += len;
-		at = nmx__next(at, n);
 	}
 	poison_slots(r, p->tail, done, false);
 	if (r->repair)
 		complete_singles(r, p->tail, done);
-	p->tail = at;
+	p->tail = p->tail + done < r->num_slots ? p->tail + done : 0;
 	p->room -= done;
 	p->packets += done;
 	p->bytes += bytes;
@@ -315,7 +314,7 @@ static inline void take_from(struct xdp_ring *r, struct xdp_source *s, struct pr
 	if (unlikely(ready > rx->mask + 1))
 		ready = 0; /* nonsense: skipped below */
 	while (ready > 0 && p->room > 0 && count > 0) {
-		count = r->num_spare ? 0 : take_singles(r, s, ready < p->room ? ready : p->room, p);
+		count = r->num_spare ? 0 : take_run(r, s, ready < p->room ? ready : p->room, p);
 		if (count == 0)
 			count = take_packet(r, s, ready, p);
 		rx->own += count;

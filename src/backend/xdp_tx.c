@@ -4,7 +4,7 @@
  * in which packets have left, not in that of the slots: whatever comes back goes to the first slot that waits for one.
  * So a slot is free again when a buffer has come back for it and for all before it.
  *
- * Put before take, as in xdp_rx.c: bit, then slot, then the kernel's ring; and back, slot, then bit.
+ * Put before take, as in xdp_rx.c: mark, then slot, then the kernel's ring; and back, slot, then mark.
  */
 #include <errno.h>
 #include <sys/socket.h>
@@ -53,28 +53,42 @@ static __attribute__((__noinline__)) void come_back(struct xdp_ring *r, uint32_t
 	nmx__held_take(r->held, index);
 }
 
-/* The common kind: the slot waits.  Everything is in locals, and the order of what a recovery reads is kept by volatile: a
- * fence would have all of them loaded again. */
-static inline uint32_t reap_run(struct xdp_ring *r, uint32_t ready)
+/* The common kind: the slot waits.  At most `most`, not beyond the end of either ring.  Everything is in locals, and the
+ * order of what a recovery reads is kept by volatile: a fence would have all of them loaded again. */
+static inline uint32_t reap_run(struct xdp_ring *r, uint32_t most)
 {
-	const struct nmx__xring *ring = &r->queue->done;
-	const uint64_t *entries = ring->entries;
-	struct netmap_slot *slots = r->nring->slot;
-	uint64_t *held = r->held;
-	uint32_t at = r->done, hwcur = r->hwcur, n = r->num_slots, usable = r->device_bufs - NMX__FIRST_BUF, own = ring->own;
-	uint32_t mask = ring->mask, count = 0;
+	struct nmx__xring *ring = &r->queue->done;
+	uint32_t to_end = ring->mask + 1 - (ring->own & ring->mask), slots_to_end = (r->hwcur >= r->done ? r->hwcur : r->num_slots) - r->done, count;
+	const uint64_t *entry = nmx__xring_addr(ring, ring->own);
+	struct netmap_slot *slot = &r->nring->slot[r->done];
+	uint64_t usable = r->device_bufs - NMX__FIRST_BUF;
+	uint8_t *held = r->held;
 
-	for (; count < ready && at != hwcur; count++) {
-		uint64_t index = entries[(own + count) & mask] >> XDP_SHIFT, *word = &held[index / 64], bit = UINT64_C(1) << index % 64;
+	most = most < to_end ? most : to_end;
+	most = most < slots_to_end ? most : slots_to_end;
+	for (count = 0; count < most; count++, entry++, slot++) {
+		uint64_t index = *entry >> XDP_SHIFT;
 
-		if (unlikely(index - NMX__FIRST_BUF >= usable) || unlikely(!(*word & bit)) || unlikely(slots[at].buf_idx))
+		if (unlikely(index - NMX__FIRST_BUF >= usable) || unlikely(!nmx__held_has(held, (uint32_t)index)) || unlikely(slot->buf_idx))
 			break;
-		*(volatile uint32_t *)&slots[at].buf_idx = (uint32_t)index;
-		*(volatile uint64_t *)word = *word & ~bit;
-		at = nmx__next(at, n);
+		*(volatile uint32_t *)&slot->buf_idx = (uint32_t)index;
+		nmx__held_take(held, (uint32_t)index);
 	}
-	r->done = at;
+	ring->own += count;
+	r->done = r->done + count < r->num_slots ? r->done + count : 0;
 	return count;
+}
+
+/* A completion of any kind. */
+static __attribute__((__noinline__)) void reap_one(struct xdp_ring *r)
+{
+	struct nmx__xring *ring = &r->queue->done;
+	uint64_t index = *nmx__xring_addr(ring, ring->own++) >> XDP_SHIFT;
+
+	if (index - NMX__FIRST_BUF >= r->device_bufs - NMX__FIRST_BUF || !nmx__held_has(r->held, (uint32_t)index))
+		NMX__COUNT(r->own, drop_invalid, 1);
+	else
+		come_back(r, (uint32_t)index);
 }
 
 static void reap(struct xdp_ring *r)
@@ -86,17 +100,12 @@ static void reap(struct xdp_ring *r)
 		ready = 0;
 	if (ready == 0)
 		return;
-	for (; ready > 0; ready -= count) {
+	while (ready > 0) {
 		count = reap_run(r, ready);
-		ring->own += count;
-		if (unlikely(count < ready)) {
-			uint64_t index = *nmx__xring_addr(ring, ring->own++) >> XDP_SHIFT;
-
-			count++;
-			if (index - NMX__FIRST_BUF >= r->device_bufs - NMX__FIRST_BUF || !nmx__held_has(r->held, (uint32_t)index))
-				NMX__COUNT(r->own, drop_invalid, 1);
-			else
-				come_back(r, (uint32_t)index);
+		ready -= count;
+		if (unlikely(count == 0)) {
+			reap_one(r);
+			ready--;
 		}
 	}
 	nmx__xring_consume(ring);
@@ -242,31 +251,31 @@ static __attribute__((__noinline__)) int hand_over_packet(struct xdp_ring *r, ui
 }
 
 /* The common kind: one slot, a length that fits, a buffer that the device knows.  As in reap_run(). */
-static inline uint32_t hand_over_run(struct xdp_ring *r, uint64_t *bytes)
+static inline uint32_t hand_over_run(struct xdp_ring *r, uint32_t most, uint64_t *bytes)
 {
 	struct nmx__xring *tx = &r->queue->tx;
-	struct xdp_desc *descs = tx->entries;
-	struct netmap_slot *slots = r->nring->slot;
-	uint64_t *held = r->held, sum = 0;
-	uint32_t at = r->hwcur, head = r->nring->head, n = r->num_slots, usable = r->device_bufs - NMX__FIRST_BUF;
-	uint32_t mask = tx->mask, own = tx->own, lengths = r->max_len - XDP_MIN_LEN + 1, count = 0;
+	uint32_t to_end = tx->mask + 1 - (tx->own & tx->mask), usable = r->device_bufs - NMX__FIRST_BUF, count;
+	uint32_t lengths = r->max_len - XDP_MIN_LEN + 1;
+	struct netmap_slot *slot = &r->nring->slot[r->hwcur];
+	struct xdp_desc *desc = nmx__xring_desc(tx, tx->own);
+	uint8_t *held = r->held;
+	uint64_t sum = 0;
 
-	for (; at != head; count++) {
-		uint32_t index = slots[at].buf_idx, len = slots[at].len;
-		uint64_t *word = &held[index / 64], bit = UINT64_C(1) << index % 64;
-		struct xdp_desc *desc = &descs[(own + count) & mask];
+	most = most < to_end ? most : to_end;
+	most = most < r->num_slots - r->hwcur ? most : r->num_slots - r->hwcur;
+	for (count = 0; count < most; count++, slot++, desc++) {
+		uint32_t index = slot->buf_idx, len = slot->len;
 
 		if (unlikely(index - NMX__FIRST_BUF >= usable) || unlikely(len - XDP_MIN_LEN >= lengths) ||
-		    unlikely(slots[at].flags & NS_MOREFRAG) || unlikely(*word & bit))
+		    unlikely(slot->flags & NS_MOREFRAG) || unlikely(nmx__held_has(held, index)))
 			break;
-		*(volatile uint64_t *)word = *word | bit;
-		*(volatile uint64_t *)&slots[at] = 0;
+		nmx__held_put(held, index);
+		*(volatile uint64_t *)slot = 0;
 		*desc = (struct xdp_desc){ .addr = ((uint64_t)index << XDP_SHIFT) + NMX__BUF_OFFSET, .len = len };
 		sum += len;
-		at = nmx__next(at, n);
 	}
-	tx->own = own + count;
-	r->hwcur = at;
+	tx->own += count;
+	r->hwcur = r->hwcur + count < r->num_slots ? r->hwcur + count : 0;
 	*bytes += sum;
 	return count;
 }
@@ -280,8 +289,10 @@ static inline int hand_over(struct xdp_ring *r)
 
 	poison_range(r, r->hwcur, head, true);
 	while (r->hwcur != head && more > 0) {
-		packets += hand_over_run(r, &bytes);
-		if (unlikely(r->hwcur != head))
+		uint32_t count = hand_over_run(r, nmx__distance(r->hwcur, head, r->num_slots), &bytes);
+
+		packets += count;
+		if (unlikely(count == 0))
 			more = hand_over_packet(r, &bytes, &packets);
 	}
 	nmx__xring_produce(&r->queue->tx);

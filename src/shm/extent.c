@@ -11,7 +11,7 @@ static size_t ring_bytes(const struct nmx__extent_plan *plan, uint32_t i)
 {
 	const struct nmx__ring_plan *ring = &plan->ring[i];
 
-	return plan->kind == NMX__EXTENT_DEVICE ? nmx__dring_bytes(ring->slots, ring->held_words) : nmx__qring_bytes(ring->slots);
+	return plan->kind == NMX__EXTENT_DEVICE ? nmx__dring_bytes(ring->slots, ring->held_bufs) : nmx__qring_bytes(ring->slots);
 }
 
 static size_t rings_at(void) { return nmx__round_up(sizeof(struct nmx__own_extent), 128); }
@@ -71,7 +71,7 @@ static void lay_out(struct nmx__extent *extent, const struct nmx__extent_plan *p
 		own->ring_ofs[i] = (uint32_t)at;
 		at += ring_bytes(plan, i);
 		if (plan->kind == NMX__EXTENT_DEVICE)
-			nmx__dring_init(extent->seg, nmx__extent_ring(extent, i), ring->slots, i < plan->num_tx, ring->held_words);
+			nmx__dring_init(extent->seg, nmx__extent_ring(extent, i), ring->slots, i < plan->num_tx, ring->held_bufs);
 		else
 			nmx__qring_init(nmx__extent_ring(extent, i), ring->slots, i < plan->num_tx);
 		nmx__extent_ring(extent, i)->queue = ring->queue;

@@ -11,7 +11,7 @@
 struct nmx__ring_plan {
 	uint32_t slots;
 	uint32_t queue;      /* PORT: its number among those of the record */
-	uint32_t held_words; /* DEVICE: of the bitmap; at most nmx__held_words(seg->num_bufs) */
+	uint32_t held_bufs; /* DEVICE: that the kernel may come to hold: those below it; at most seg->num_bufs */
 };
 
 struct nmx__extent_plan {

@@ -176,7 +176,7 @@ struct nmx__own_ring {
 	uint32_t num_slots;
 	uint32_t pending_ofs; /* PORT: from this struct: uint64_t[num_slots], indexed by slot */
 	uint32_t ring_ofs;    /* from this struct: struct netmap_ring; in a DEVICE's slots, 0 is no buffer */
-	uint32_t held_ofs, held_words; /* DEVICE: from this struct: uint64_t[held_words]: bit i: the kernel holds buffer i */
+	uint32_t held_ofs, held_bufs; /* DEVICE: from this struct: uint8_t[held_bufs]: not 0: the kernel holds buffer i */
 	uint8_t is_tx;
 };
 

@@ -13,10 +13,10 @@
 #include "shm/bell.h"
 
 /* An extent of full rings that have all buffers, generously: its tables are 28 bytes a slot, its rings 128 at most, each
- * with a bitmap.  A member that said more would have whoever recovers it read for hours. */
+ * with a mark for each buffer.  A member that said more would have whoever recovers it read for hours. */
 static size_t max_extent_bytes(const struct nmx__segment *seg)
 {
-	size_t ring = sizeof(struct nmx__own_ring) + sizeof(struct netmap_ring) + 512 + seg->num_bufs / 8;
+	size_t ring = sizeof(struct nmx__own_ring) + sizeof(struct netmap_ring) + 512 + seg->num_bufs;
 
 	return 2 * NMX__PAGE + 2 * NMX__MAX_RINGS * ring + (size_t)seg->num_bufs * 32;
 }
@@ -91,13 +91,13 @@ static void collect_device_ring(const struct nmx__segment *seg, const uint8_t *s
 	const struct nmx__own_ring *own = inside(start, size, 0, sizeof(*own));
 	if (!own || own->num_slots < NMX__MIN_SLOTS || own->num_slots > NMX__MAX_SLOTS)
 		return;
-	const uint64_t *held = inside(start, size, own->held_ofs, own->held_words * sizeof(uint64_t));
+	const uint8_t *held = inside(start, size, own->held_ofs, own->held_bufs);
 	const struct netmap_ring *ring =
 	    inside(start, size, own->ring_ofs, sizeof(*ring) + own->num_slots * sizeof(struct netmap_slot));
 
-	for (uint32_t i = 0; held && i < own->held_words; i++)
-		for (uint64_t bits = held[i]; bits && i < (seg->num_bufs + 63) / 64; bits &= bits - 1)
-			nmx__bufs_set_add(seg, in_kernel, i * 64 + (uint32_t)__builtin_ctzll(bits));
+	for (uint32_t i = 0; held && i < own->held_bufs && i < seg->num_bufs; i++)
+		if (held[i])
+			nmx__bufs_set_add(seg, in_kernel, i);
 	for (uint32_t i = 0; ring && i < own->num_slots; i++)
 		nmx__bufs_set_add(seg, set, ring->slot[i].buf_idx);
 	nmx__bufs_set_add(seg, set, own->transit);

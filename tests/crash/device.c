@@ -131,7 +131,7 @@ static void an_extent_released_later_gives_it_back_too(void)
 
 static void what_does_not_fit_leaves_nothing(void)
 {
-	struct nmx__ring_plan ring = { .slots = SEGMENT_BUFS / 2, .held_words = nmx__held_words(SEGMENT_BUFS) };
+	struct nmx__ring_plan ring = { .slots = SEGMENT_BUFS / 2, .held_bufs = SEGMENT_BUFS };
 	struct nmx__extent_plan plan = { .kind = NMX__EXTENT_DEVICE, .num_tx = 1, .num_rx = 1, .ring = { ring, ring }, .attach_gen = 1 };
 	struct nmx__segment *seg = join();
 	struct nmx__extent extent;

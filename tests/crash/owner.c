@@ -24,7 +24,7 @@ void lock_to_claim(struct nmx__segment *seg)
 
 void owner_build(struct nmx__extent *extent, struct nmx__segment *seg, uint32_t slots, uint32_t spares)
 {
-	struct nmx__ring_plan ring = { .slots = slots, .held_words = nmx__held_words(seg->num_bufs) };
+	struct nmx__ring_plan ring = { .slots = slots, .held_bufs = seg->num_bufs };
 	struct nmx__extent_plan plan = { .kind = NMX__EXTENT_DEVICE, .num_tx = 1, .num_rx = 1, .ring = { ring, ring },
 		                         .num_held = spares, .attach_gen = nmx__seg_next_gen(seg) };
 	struct nmx_report why;

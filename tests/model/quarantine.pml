@@ -3,7 +3,7 @@
  * Buffers that a kernel queue holds, and the death of their owner.
  *
  * Models docs/segment-protocol.md, "Buffers that the kernel holds": three
- * members, each with a slot, a mark (a bit of the ring's bitmap) and a queue of
+ * members, each with a slot, a mark and a queue of
  * the kernel, which claim, free, push, pull and close; whoever gets the segment
  * lock recovers the dead, then allocates. Any of them may be killed at any
  * store, in the middle of a recovery too, and comes back as a new process when
