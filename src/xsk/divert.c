@@ -196,6 +196,7 @@ static int no_offloads(const struct nmx__divert *d)
 	if (err)
 		return err;
 	words = features.has.size < FEATURE_WORDS ? features.has.size : FEATURE_WORDS;
+	/* cppcheck-suppress knownConditionTrueFalse ; it does not see that the kernel has written */
 	for (uint32_t i = 0; i < words; i++) {
 		struct ethtool_get_features_block block = features.has.features[i];
 
