@@ -165,6 +165,14 @@ static int claim(struct nmx__divert *d, const struct nmx__link *nic, uint32_t qu
 
 /* --- the pair --- */
 
+static int ethtool(const struct nmx__divert *d, void *command)
+{
+	struct ifreq request = { .ifr_data = command };
+
+	memcpy(request.ifr_name, d->name, sizeof(d->name));
+	return ioctl(d->nl, SIOCETHTOOL, &request) < 0 ? -errno : 0;
+}
+
 /*
  * All that a sender may leave to its device is switched off at the near end, so that the kernel does it on the way in:
  * checksums, segments, VLAN tags.  Also what a receiver may be spared: that a frame which comes from us has a right
@@ -172,8 +180,8 @@ static int claim(struct nmx__divert *d, const struct nmx__link *nic, uint32_t qu
  */
 static int no_offloads(const struct nmx__divert *d)
 {
-	struct ifreq request = { 0 };
 	uint32_t words;
+	int err;
 	union {
 		struct ethtool_gfeatures has;
 		struct ethtool_sfeatures set;
@@ -184,11 +192,11 @@ static int no_offloads(const struct nmx__divert *d)
 	memset(&features, 0, sizeof(features));
 	features.has.cmd = ETHTOOL_GFEATURES;
 	features.has.size = FEATURE_WORDS;
-	memcpy(request.ifr_name, d->name, sizeof(d->name));
-	request.ifr_data = (void *)&features;
-	if (ioctl(d->nl, SIOCETHTOOL, &request) < 0)
-		return -errno;
+	err = ethtool(d, &features);
+	if (err)
+		return err;
 	words = features.has.size < FEATURE_WORDS ? features.has.size : FEATURE_WORDS;
+	/* cppcheck-suppress knownConditionTrueFalse ; it does not see that the kernel has written */
 	for (uint32_t i = 0; i < words; i++) {
 		struct ethtool_get_features_block block = features.has.features[i];
 
@@ -198,7 +206,7 @@ static int no_offloads(const struct nmx__divert *d)
 	}
 	features.set.cmd = ETHTOOL_SFEATURES;
 	features.set.size = words;
-	return ioctl(d->nl, SIOCETHTOOL, &request) < 0 ? -errno : 0;
+	return ethtool(d, &features);
 }
 
 static int prepare(struct nmx__divert *d, struct nmx_report *why)
