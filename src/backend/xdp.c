@@ -445,10 +445,13 @@ static void xdp_close(struct nmx_port *port) { undo(port, port->state); }
 
 static void add_leg(const struct xdp_leg *leg, struct nmx__xsk_stats *sum)
 {
+	struct nmx__xsk_stats of_tx = { 0 };
+
 	for (uint32_t i = 0; i < leg->device.num_queues; i++) {
 		nmx__xsk_stats(leg->device.queues[i].rx_fd, sum);
-		nmx__xsk_stats(leg->device.queues[i].tx_fd, sum);
+		nmx__xsk_stats(leg->device.queues[i].tx_fd, &of_tx);
 	}
+	sum->invalid_tx += of_tx.invalid_tx; /* the rest is of the fill ring that both share */
 }
 
 /* What the interface itself has counted, whoever was the cause. */
