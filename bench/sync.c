@@ -90,14 +90,12 @@ static uint8_t *where(uint64_t address)
 
 static uint64_t packet_of(uint64_t filled) { return (filled & kernel.mask) + kernel.offset; }
 
-/* From where the real one is; the packets have been written by then, into every buffer that it has been given. */
+/* From where the real one is. */
 static void play(enum job job)
 {
 	if (job != TX) {
 		kernel.received = *kernel.rx.producer;
 		kernel.taken = *kernel.fill.consumer;
-		for (uint32_t i = kernel.taken; i != *kernel.fill.producer; i++)
-			write_frame(where(packet_of(*xsk_addr(&kernel.fill, i))), LEN);
 	}
 	if (job != RX_DROP) {
 		kernel.sent = *kernel.tx.consumer;
@@ -106,12 +104,15 @@ static void play(enum job job)
 	kernel.playing = true;
 }
 
+/* The packets themselves are written into each buffer when it comes by the first time. */
 TURN kernel_receives(uint32_t n)
 {
 	struct played *k = &kernel;
 
 	if (acquire(k->fill.producer) - k->taken < n)
 		die("the fill ring", "runs dry");
+	for (uint32_t i = 0; i < n && k->received < 8 * SLOTS; i++)
+		write_frame(where(packet_of(*xsk_addr(&k->fill, k->taken + i))), LEN);
 	for (uint32_t i = 0; i < n; i++)
 		*xsk_desc(&k->rx, k->received + i) = (struct xdp_desc){ .addr = packet_of(*xsk_addr(&k->fill, k->taken + i)), .len = LEN };
 	k->taken += n;
