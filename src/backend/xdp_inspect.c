@@ -115,8 +115,7 @@ static void ask_memlock(struct nmx_interface_info *info)
 
 static void ask_rights(struct nmx_interface_info *info)
 {
-	bool by_tc = info->wants_host || info->native == NMX_FEATURE_OFF;
-	unsigned needed = NMX__RIGHT_RAW | NMX__RIGHT_BPF | NMX__RIGHT_ADMIN | (by_tc ? NMX__RIGHT_SYS : 0);
+	const unsigned needed = NMX__RIGHT_RAW | NMX__RIGHT_BPF | NMX__RIGHT_ADMIN;
 	char what[64];
 
 	snprintf(what, sizeof(what), "cannot open \"%s%s\"", info->name, info->wants_nic ? "" : "^");
