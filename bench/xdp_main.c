@@ -74,6 +74,7 @@ static pid_t start(void (*half)(const struct xdp_plan *, struct xdp_meeting *), 
 	if (pid > 0)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	setsid(); /* a session has a share of the processors: each half one, as dpdk-testpmd has */
 	if (netns >= 0)
 		enter_namespace(netns);
 	pin(cpu);
