@@ -375,6 +375,9 @@ static void note_mode(struct nmx_port *port, const struct xdp_port *x, struct nm
 	if (x->interface.mtu + 18 > NMX__BUF_LEN && !(port->options.flags & NMX_CHAINS))
 		nmx__note(why, "\"%s\" has MTU %u: packets of more than %u bytes are dropped and counted, unless the port is opened with NMX_CHAINS", name,
 		          x->interface.mtu, NMX__BUF_LEN);
+	if (x->rx_queues && !*x->interface.kind && x->driver.rx_vlan == NMX__FEATURE_ON)
+		nmx__note(why, "\"%s\": the device takes VLAN tags out of what it receives, and they are lost: ethtool -K %s rxvlan off", name,
+		          port->name.port);
 	if (x->device_bufs < DEVICE_BUFS && x->device_bufs < x->seg->num_bufs)
 		nmx__note(why, "\"%s\": memory is scarce, and only %u buffers are registered: packets of other ports may have to be copied", name,
 		          x->device_bufs);
@@ -445,10 +448,13 @@ static void xdp_close(struct nmx_port *port) { undo(port, port->state); }
 
 static void add_leg(const struct xdp_leg *leg, struct nmx__xsk_stats *sum)
 {
+	struct nmx__xsk_stats of_tx = { 0 };
+
 	for (uint32_t i = 0; i < leg->device.num_queues; i++) {
 		nmx__xsk_stats(leg->device.queues[i].rx_fd, sum);
-		nmx__xsk_stats(leg->device.queues[i].tx_fd, sum);
+		nmx__xsk_stats(leg->device.queues[i].tx_fd, &of_tx);
 	}
+	sum->invalid_tx += of_tx.invalid_tx; /* the rest is of the fill ring that both share */
 }
 
 /* What the interface itself has counted, whoever was the cause. */

@@ -235,12 +235,14 @@ static int prepare(struct nmx__divert *d, struct nmx_report *why)
 static int open_all(struct nmx__divert *d, const struct nmx__link *nic, uint32_t queues, int *sockets,
                     uint32_t num_sockets, struct nmx_report *why)
 {
+	char what[64];
 	int err;
 
 	d->nl = nmx__nl_open(0);
 	if (d->nl < 0)
 		return failed(d, why, d->nl, "opening rtnetlink");
-	err = nmx__netns_make(&d->far_nl, sockets, num_sockets, why);
+	snprintf(what, sizeof(what), "the %s of \"%s\"", subject(d), d->nic_name);
+	err = nmx__netns_make(&d->far_nl, sockets, num_sockets, what, why);
 	if (err)
 		return err;
 	d->netns = nmx__nl_netns(d->far_nl);

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -168,37 +169,40 @@ static void reap(pid_t pid, bool kill_it)
 	while (done < 0 && errno == EINTR);
 }
 
-static int failed(struct nmx_report *why, int sys_errno, enum step step)
+/* what: "the host rings of \"eth0\"". */
+static int failed(struct nmx_report *why, const char *what, int sys_errno, enum step step)
 {
 	const unsigned needed = NMX__RIGHT_RAW | NMX__RIGHT_BPF | NMX__RIGHT_ADMIN;
+	char text[200];
 
 	switch (sys_errno) {
 	case EPERM:
 	case EACCES:
-		return nmx__rights_fail(why, needed | NMX__RIGHT_SYS, sys_errno,
-		                        step == STEP_BORN
-		                            ? "cannot make a network namespace (nor a user namespace around it)"
-		                            : "cannot make sockets");
+		snprintf(text, sizeof(text), "cannot get %s%s", what,
+		         step == STEP_BORN ? " (making a network namespace, or a user namespace around it)" : "");
+		return nmx__rights_fail(why, step == STEP_BORN ? needed | NMX__RIGHT_SYS : needed, sys_errno, text);
 	case ENOSPC: /* clone(2): a limit of namespaces; those that are being removed still count */
 	case EUSERS:
 		return nmx__fail(why, NMX_ERR_NO_MEMORY, sys_errno,
-		                 "cannot make a network namespace: there are as many as user.max_net_namespaces and "
-		                 "user.max_user_namespaces allow");
+		                 "cannot get %s: there are as many network namespaces as user.max_net_namespaces and "
+		                 "user.max_user_namespaces allow",
+		                 what);
 	case EMFILE:
 	case ENFILE:
 	case ENOMEM:
 	case ENOBUFS:
 	case EAGAIN:
-		return nmx__fail(why, NMX_ERR_NO_MEMORY, sys_errno, "cannot make a network namespace");
+		return nmx__fail(why, NMX_ERR_NO_MEMORY, sys_errno, "cannot get %s: no network namespace", what);
 	default:
 		break;
 	}
 	if (step == STEP_XDP && (sys_errno == EAFNOSUPPORT || sys_errno == EPROTONOSUPPORT))
-		return nmx__fail(why, NMX_ERR_UNSUPPORTED_PLATFORM, sys_errno, "this kernel has no AF_XDP sockets");
+		return nmx__fail(why, NMX_ERR_UNSUPPORTED_PLATFORM, sys_errno, "cannot get %s: this kernel has no AF_XDP sockets",
+		                 what);
 	if (step == STEP_BORN && (sys_errno == EINVAL || sys_errno == ENOSYS))
 		return nmx__fail(why, NMX_ERR_UNSUPPORTED_PLATFORM, sys_errno,
-		                 "this kernel has no network namespaces");
-	return nmx__fail(why, NMX_ERR_IO, sys_errno, "cannot make a network namespace");
+		                 "cannot get %s: this kernel has no network namespaces", what);
+	return nmx__fail(why, NMX_ERR_IO, sys_errno, "cannot get %s: no network namespace", what);
 }
 
 /* Child, answer, end.  Returns 0 or a negated errno; what the child itself says is in answer. */
@@ -219,7 +223,7 @@ static int ask_child(struct order *order, void *stack, int *channel, struct answ
 	return err;
 }
 
-int nmx__netns_make(int *nl, int *sockets, uint32_t num_sockets, struct nmx_report *why)
+int nmx__netns_make(int *nl, int *sockets, uint32_t num_sockets, const char *what, struct nmx_report *why)
 {
 	struct order order = { .parent = getpid(), .num_sockets = num_sockets };
 	int fds[1 + NMX__NETNS_SOCKETS], channel[2], err;
@@ -232,11 +236,11 @@ int nmx__netns_make(int *nl, int *sockets, uint32_t num_sockets, struct nmx_repo
 		                 num_sockets, NMX__NETNS_SOCKETS);
 	stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 	if (stack == MAP_FAILED)
-		return failed(why, errno, STEP_BORN);
+		return failed(why, what, errno, STEP_BORN);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) < 0) {
 		err = errno;
 		munmap(stack, STACK_BYTES);
-		return failed(why, err, STEP_BORN);
+		return failed(why, what, err, STEP_BORN);
 	}
 	err = ask_child(&order, stack, channel, &answer, fds);
 	close(channel[0]);
@@ -246,7 +250,7 @@ int nmx__netns_make(int *nl, int *sockets, uint32_t num_sockets, struct nmx_repo
 	if (err || answer.err) {
 		for (uint32_t i = 0; i < 1 + num_sockets; i++)
 			nmx__fd_close(fds[i]);
-		return failed(why, err ? -err : answer.err, answer.step);
+		return failed(why, what, err ? -err : answer.err, answer.step);
 	}
 	*nl = fds[0];
 	for (uint32_t i = 0; i < num_sockets; i++)

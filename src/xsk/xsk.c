@@ -289,26 +289,38 @@ static void claim_queues(struct nmx__xsk_device *device)
 
 /* ---- zero copy */
 
-/* Whether the driver would take a queue in zero-copy mode.  Asked with two pages of our own: the real buffers are registered
- * in another way for it than for copying, and only once. */
-static bool can_zero_copy(const struct nmx__xsk_device *device, const struct nmx__xsk_plan *plan)
+/* Binds a socket to a queue for a moment, with two pages of our own.  Returns 0 or an errno. */
+static int try_queue(const struct nmx__xsk_device *device, uint32_t queue, uint32_t buf_stride, uint32_t flags)
 {
 	size_t bytes = 2 * PAGE_BYTES;
 	void *area = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct nmx__xsk_plan tiny = { .area = area, .area_bytes = bytes, .buf_stride = plan->buf_stride };
+	struct nmx__xsk_plan tiny = { .area = area, .area_bytes = bytes, .buf_stride = buf_stride };
 	struct nmx__xsk_device same = { .ifindex = device->ifindex, .name = device->name };
-	struct opening o = { .device = &same, .plan = &tiny, .rx_entries = 4, .tx_entries = 4, .flags = XDP_ZEROCOPY | XDP_USE_NEED_WAKEUP,
-		             .umem_fd = -1 };
-	struct nmx__xsk_queue q = { .queue = device->queues[0].queue };
+	struct opening o = { .device = &same, .plan = &tiny, .rx_entries = 4, .tx_entries = 4, .flags = flags, .umem_fd = -1 };
+	struct nmx__xsk_queue q = { .queue = queue };
 	const char *what;
 	int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
-	bool can = area != MAP_FAILED && fd >= 0 && open_first(&o, &q, fd, false, &what) == 0;
+	int err = area == MAP_FAILED || fd < 0 ? ENOMEM : open_first(&o, &q, fd, false, &what);
 
 	if (fd >= 0)
 		close(fd);
 	if (area != MAP_FAILED)
 		munmap(area, bytes);
-	return can;
+	return err;
+}
+
+/* Asked beforehand: the real buffers are registered in another way for it than for copying, and only once. */
+static bool can_zero_copy(const struct nmx__xsk_device *device, const struct nmx__xsk_plan *plan)
+{
+	return try_queue(device, device->queues[0].queue, plan->buf_stride, XDP_ZEROCOPY | XDP_USE_NEED_WAKEUP) == 0;
+}
+
+/* The kernel tears a device's queue down some time after its socket was closed, and until then the device may write into
+ * our buffers.  A queue that can be bound again has been. */
+static void wait_for_device(const struct nmx__xsk_device *device)
+{
+	for (uint32_t i = 0; i < device->num_queues; i++)
+		(void)!try_queue(device, device->queues[i].queue, device->max_len + HEADROOM, XDP_COPY);
 }
 
 /* ---- all of it */
@@ -359,7 +371,8 @@ int nmx__xsk_open(struct nmx__xsk_device *device, const struct nmx__xsk_plan *pl
 		return err;
 	}
 	device->chains = (o.flags & XDP_USE_SG) != 0;
-	claim_queues(device);
+	if (!plan->sockets) /* else its number is of another network namespace, and some other interface has it here */
+		claim_queues(device);
 	return 0;
 }
 
@@ -367,6 +380,8 @@ void nmx__xsk_close(struct nmx__xsk_device *device)
 {
 	for (uint32_t i = 0; i < device->num_queues; i++)
 		close_queue(&device->queues[i]);
+	if (device->zero_copy)
+		wait_for_device(device);
 }
 
 void nmx__xsk_stats(int fd, struct nmx__xsk_stats *sum)
