@@ -107,7 +107,7 @@ static bool read_arguments(char **argv, struct datagram *d)
 
 int main(int argc, char **argv)
 {
-	struct datagram datagram;
+	struct datagram datagram = { 0 };
 	struct nmx_report why;
 	NMX_AUTO(port) port = NULL;
 	int err;

@@ -26,7 +26,7 @@ static enum link_state state_of(const char *name)
 	else if (!(request.ifr_flags & IFF_UP))
 		state = LINK_DOWN;
 	else
-		state = request.ifr_flags & IFF_RUNNING ? LINK_UP : LINK_NO_CARRIER;
+		state = (request.ifr_flags & IFF_RUNNING) ? LINK_UP : LINK_NO_CARRIER;
 	close(fd);
 	return state;
 }

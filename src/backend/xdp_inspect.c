@@ -52,7 +52,7 @@ static void copy_driver(struct nmx_interface_info *info, const struct nmx__drive
 	info->tso = (uint32_t)driver->tso;
 }
 
-static uint32_t feature(uint64_t features, uint32_t bit) { return features & bit ? NMX_FEATURE_ON : NMX_FEATURE_OFF; }
+static uint32_t feature(uint64_t features, uint32_t bit) { return (features & bit) ? NMX_FEATURE_ON : NMX_FEATURE_OFF; }
 
 static void ask_xdp(struct nmx_interface_info *info)
 {

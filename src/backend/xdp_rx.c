@@ -225,7 +225,7 @@ static __attribute__((__noinline__)) uint32_t take_packet(struct xdp_ring *r, st
 		const struct xdp_desc *desc = nmx__xring_desc(rx, rx->own + i);
 
 		if (good && !more && fits)
-			show_held(r, s, p, (uint32_t)index_of(r, desc), desc->len, desc->options & XDP_PKT_CONTD ? NS_MOREFRAG : 0);
+			show_held(r, s, p, (uint32_t)index_of(r, desc), desc->len, (desc->options & XDP_PKT_CONTD) ? NS_MOREFRAG : 0);
 		else if (is_ours(r, desc, &index))
 			refuse(s, p, index);
 	}
