@@ -300,7 +300,19 @@ static void claim_queues(struct nmx__xsk_device *device)
 	}
 }
 
-/* ---- zero copy */
+/* ---- what there is to be had */
+
+/* The kernel looks at the flags of a bind first, and then for the interface, of which there is none. */
+bool nmx__xsk_takes_chains(void)
+{
+	struct sockaddr_xdp nowhere = { .sxdp_family = AF_XDP, .sxdp_flags = XDP_USE_SG };
+	int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+	bool refused = fd >= 0 && bind(fd, (struct sockaddr *)&nowhere, sizeof(nowhere)) < 0 && errno == EINVAL;
+
+	if (fd >= 0)
+		close(fd);
+	return !refused;
+}
 
 /* Binds a socket to a queue for a moment, with two pages of our own.  Returns 0 or an errno. */
 static int try_queue(const struct nmx__xsk_device *device, uint32_t queue, uint32_t buf_stride, uint32_t flags)
