@@ -377,11 +377,15 @@ static void fill_info(struct nmx_port *port, const struct xdp_port *x)
 static void note_mode(struct nmx_port *port, const struct xdp_port *x, struct nmx_report *why)
 {
 	const char *name = port->info.name;
+	bool is_long = x->interface.mtu + 18 > NMX__BUF_LEN;
 
 	if (port->info.mode == NMX_MODE_TC && wants_nic(port))
 		nmx__note(why, "\"%s\": the driver (%s) takes no XDP program (%s), so packets are led here by tc, which is slower", name,
 		          *x->driver.name ? x->driver.name : "unknown", strerror(x->native_errno));
-	if (x->interface.mtu + 18 > NMX__BUF_LEN && !(port->options.flags & NMX_CHAINS))
+	if (is_long && !x->chains) /* it only sends: else it would not be open */
+		nmx__note(why, "\"%s\" has MTU %u: packets of more than %u bytes are dropped and counted, for this kernel takes none from AF_XDP (Linux 6.6 does)",
+		          name, x->interface.mtu, NMX__BUF_LEN);
+	else if (is_long && !(port->options.flags & NMX_CHAINS))
 		nmx__note(why, "\"%s\" has MTU %u: packets of more than %u bytes are dropped and counted, unless the port is opened with NMX_CHAINS", name,
 		          x->interface.mtu, NMX__BUF_LEN);
 	if (x->rx_queues && !*x->interface.kind && x->driver.rx_vlan == NMX__FEATURE_ON)

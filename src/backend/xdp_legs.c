@@ -33,12 +33,14 @@ static int refused(const struct nmx_port *port, int err, unsigned rights, const 
 
 /* ---- the program on the interface itself */
 
-static int load(const struct nmx_port *port, struct xdp_leg *leg, uint32_t queues, bool *frags, struct nmx_report *why)
+/* A kernel may take a program for packets of several fragments and cut them off before the socket (Linux 5.18 to 6.5):
+ * so what the sockets take decides about long packets, and not this. */
+static int load(const struct nmx_port *port, struct xdp_leg *leg, uint32_t queues, bool frags, struct nmx_report *why)
 {
 	leg->map = nmx__bpf_xsk_map(queues);
 	if (leg->map < 0)
 		return refused(port, leg->map, ATTACH_RIGHTS, "the kernel makes no map of sockets", why);
-	leg->prog = nmx__bpf_load_xdp(leg->map, frags);
+	leg->prog = nmx__bpf_load_xdp(leg->map, &frags);
 	if (leg->prog < 0)
 		return refused(port, leg->prog, ATTACH_RIGHTS, "the kernel does not take the XDP program", why);
 	return 0;
@@ -74,17 +76,16 @@ static int too_long(const struct nmx_port *port, const struct xdp_port *x, struc
 int nmx__xdp_attach(struct nmx_port *port, struct xdp_port *x, struct nmx_report *why)
 {
 	bool wanted = port->name.mode == NMX__ALL_NIC || port->name.mode == NMX__ONE_NIC || port->name.mode == NMX__NIC_HOST;
-	bool frags = is_long(x);
 	int err;
 
 	x->native = false;
+	if (is_long(x) && !(port->options.flags & NMX_TX_ONLY) && !nmx__xsk_takes_chains())
+		return too_long(port, x, why); /* before anything is attached: that would stop some devices for a moment */
 	if (!wanted || (port->options.flags & NMX_TX_ONLY))
 		return 0;
-	err = load(port, &x->nic, x->interface.num_rx_queues, &frags, why);
+	err = load(port, &x->nic, x->interface.num_rx_queues, is_long(x), why);
 	if (err < 0)
 		return err;
-	if (is_long(x) && !frags)
-		return too_long(port, x, why);
 	err = nmx__bpf_link_xdp(x->nic.prog, x->interface.ifindex, XDP_FLAGS_DRV_MODE);
 	x->native = err >= 0 || err == -EBUSY;
 	if (err >= 0) {
@@ -135,6 +136,18 @@ static struct nmx__xsk_plan plan_of(const struct nmx_port *port, const struct xd
 	};
 }
 
+/* Never a receiver that is given the beginnings of packets. */
+static int open_sockets(const struct nmx_port *port, struct xdp_port *x, struct xdp_leg *leg, const struct nmx__xsk_plan *plan, uint32_t rx,
+                        struct nmx_report *why)
+{
+	int err = nmx__xsk_open(&leg->device, plan, why);
+
+	if (err < 0)
+		return err;
+	x->chains = x->chains && leg->device.chains;
+	return rx && is_long(x) && !x->chains ? too_long(port, x, why) : 0;
+}
+
 static int open_nic(struct nmx_port *port, struct xdp_port *x, struct nmx_report *why)
 {
 	uint32_t rx = x->native ? x->rx_queues : 0;
@@ -148,7 +161,7 @@ static int open_nic(struct nmx_port *port, struct xdp_port *x, struct nmx_report
 		                 port->info.name, *x->interface.kind ? x->interface.kind : x->driver.name);
 	if (err < 0 || x->nic.device.num_queues == 0)
 		return err;
-	return nmx__xsk_open(&x->nic.device, &plan, why);
+	return open_sockets(port, x, &x->nic, &plan, rx, why);
 }
 
 /* The far end of a pair, with XDP that lives as long as it does. */
@@ -158,7 +171,6 @@ static int open_far_end(struct nmx_port *port, struct xdp_port *x, struct xdp_le
 	struct nmx__xsk_plan plan = plan_of(port, x, false);
 	int sockets[NMX__NETNS_SOCKETS], err = make_queues(&leg->device, 0, rx, tx);
 	uint32_t queues = leg->device.num_queues;
-	bool frags = is_long(x);
 
 	if (err < 0)
 		return err;
@@ -172,14 +184,11 @@ static int open_far_end(struct nmx_port *port, struct xdp_port *x, struct xdp_le
 	for (uint32_t i = 0; i < 2 * queues; i++) /* of those there is no use for */
 		if ((i < queues ? i >= rx : i - queues >= tx))
 			nmx__fd_close(sockets[i]);
-	err = nmx__xsk_open(&leg->device, &plan, why);
+	err = open_sockets(port, x, leg, &plan, rx, why);
+	if (err == 0)
+		err = load(port, leg, queues, is_long(x), why);
 	if (err < 0)
 		return err;
-	err = load(port, leg, queues, &frags, why);
-	if (err < 0)
-		return err;
-	if (is_long(x) && !frags)
-		return too_long(port, x, why);
 	err = nmx__nl_xdp(leg->divert.far_nl, leg->divert.far, leg->prog, XDP_FLAGS_DRV_MODE);
 	return err < 0 ? refused(port, err, ATTACH_RIGHTS, "the XDP program of its pair cannot be attached", why) : 0;
 }

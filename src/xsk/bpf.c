@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 #include <errno.h>
 #include <linux/bpf.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -124,13 +125,18 @@ static void keep_complaint(const struct program *program)
 			snprintf(complaint, sizeof(complaint), "%s: %s", program->name, line);
 }
 
+/* The verifier gives up when a signal waits: on a slow machine, and with a timer that is quick, it would each time. */
 static int load(const struct program *program)
 {
+	sigset_t all, before;
 	int fd, attempts = 5;
 
-	do /* the verifier stops for a signal */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	do /* some cannot be kept waiting */
 		fd = load_once(program, NULL, 0);
 	while (fd == -EAGAIN && --attempts);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	/* Rights are the caller's to explain; flags that a kernel does not know, our callers try without. */
 	if (fd < 0 && fd != -EPERM && !(fd == -EINVAL && program->flags))
 		keep_complaint(program);

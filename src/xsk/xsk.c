@@ -191,7 +191,44 @@ static void set_options(const struct opening *o, int fd, bool is_tx)
 	(void)!setsockopt(fd, SOL_SOCKET, SO_BUSY_POLL_BUDGET, &packets, sizeof(packets));
 }
 
-/* The first socket of a queue brings its fill and completion rings. */
+static int map_at(int fd, struct xdp_mmap_offsets *at)
+{
+	socklen_t size = sizeof(*at);
+
+	if (getsockopt(fd, SOL_XDP, XDP_MMAP_OFFSETS, at, &size) < 0)
+		return errno;
+	return size < sizeof(*at) ? EOPNOTSUPP : 0; /* before Linux 5.4, without flags */
+}
+
+static int map_rx(const struct opening *o, struct nmx__xsk_queue *q, int fd)
+{
+	struct xdp_mmap_offsets at;
+	int err = map_at(fd, &at);
+
+	if (err == 0)
+		err = map_ring(fd, &q->rx, &at.rx, XDP_PGOFF_RX_RING, o->rx_entries, sizeof(struct xdp_desc));
+	return err ? err : map_ring(fd, &q->fill, &at.fr, XDP_UMEM_PGOFF_FILL_RING, o->rx_entries, sizeof(uint64_t));
+}
+
+static int map_tx(const struct opening *o, struct nmx__xsk_queue *q, int fd)
+{
+	struct xdp_mmap_offsets at;
+	int err = map_at(fd, &at);
+
+	return err ? err : map_ring(fd, &q->tx, &at.tx, XDP_PGOFF_TX_RING, o->tx_entries, sizeof(struct xdp_desc));
+}
+
+/* Of the queue's first socket, even if the second is who sends. */
+static int map_done(const struct opening *o, struct nmx__xsk_queue *q, int fd)
+{
+	struct xdp_mmap_offsets at;
+	int err = map_at(fd, &at);
+
+	return err ? err : map_ring(fd, &q->done, &at.cr, XDP_UMEM_PGOFF_COMPLETION_RING, o->tx_entries, sizeof(uint64_t));
+}
+
+/* The first socket of a queue brings its fill and completion rings.  What is wanted of q is mapped before the bind: the
+ * rings of a bound socket cannot be before Linux 6.4. */
 static int open_first(struct opening *o, struct nmx__xsk_queue *q, int fd, bool is_rx, const char **what)
 {
 	int err = 0, shared_fd = o->umem_fd;
@@ -205,6 +242,10 @@ static int open_first(struct opening *o, struct nmx__xsk_queue *q, int fd, bool 
 	    (err = set_ring(fd, is_rx ? XDP_RX_RING : XDP_TX_RING, is_rx ? o->rx_entries : o->tx_entries)) != 0)
 		return err;
 	set_options(o, fd, !is_rx);
+	*what = "cannot map the rings";
+	if ((q->rx_fd >= 0 && (err = map_rx(o, q, fd)) != 0) || (q->tx_fd >= 0 && (err = map_done(o, q, fd)) != 0) ||
+	    (q->tx_fd == fd && (err = map_tx(o, q, fd)) != 0))
+		return err;
 	*what = "cannot bind the socket";
 	err = bind_socket(o, fd, q->queue, shared_fd);
 	if (err == EINVAL && shared_fd < 0 && (o->flags & XDP_USE_SG)) { /* a flag of Linux 6.6 */
@@ -219,34 +260,11 @@ static int open_second(struct opening *o, struct nmx__xsk_queue *q, int fd, int 
 	int err;
 
 	*what = "cannot set up the transmit ring";
-	if ((err = set_ring(fd, XDP_TX_RING, o->tx_entries)) != 0)
+	if ((err = set_ring(fd, XDP_TX_RING, o->tx_entries)) != 0 || (err = map_tx(o, q, fd)) != 0)
 		return err;
 	set_options(o, fd, true);
 	*what = "cannot bind the transmit socket";
 	return bind_socket(o, fd, q->queue, first_fd);
-}
-
-static int map_rings(const struct opening *o, struct nmx__xsk_queue *q)
-{
-	int first = q->rx_fd >= 0 ? q->rx_fd : q->tx_fd, err = 0;
-	struct xdp_mmap_offsets at;
-	socklen_t size = sizeof(at);
-
-	if (getsockopt(first, SOL_XDP, XDP_MMAP_OFFSETS, &at, &size) < 0)
-		return errno;
-	if (size < sizeof(at))
-		return EOPNOTSUPP; /* before Linux 5.4, without flags */
-	if (q->rx_fd >= 0) {
-		err = map_ring(q->rx_fd, &q->rx, &at.rx, XDP_PGOFF_RX_RING, o->rx_entries, sizeof(struct xdp_desc));
-		if (err == 0)
-			err = map_ring(first, &q->fill, &at.fr, XDP_UMEM_PGOFF_FILL_RING, o->rx_entries, sizeof(uint64_t));
-	}
-	if (err == 0 && q->tx_fd >= 0) {
-		err = map_ring(q->tx_fd, &q->tx, &at.tx, XDP_PGOFF_TX_RING, o->tx_entries, sizeof(struct xdp_desc));
-		if (err == 0)
-			err = map_ring(first, &q->done, &at.cr, XDP_UMEM_PGOFF_COMPLETION_RING, o->tx_entries, sizeof(uint64_t));
-	}
-	return err;
 }
 
 static void close_queue(struct nmx__xsk_queue *q)
@@ -267,12 +285,7 @@ static int open_queue(struct opening *o, struct nmx__xsk_queue *q, const char **
 	bool rx = q->rx_fd >= 0, tx = q->tx_fd >= 0;
 	int err = open_first(o, q, rx ? q->rx_fd : q->tx_fd, rx, what);
 
-	if (err == 0 && rx && tx)
-		err = open_second(o, q, q->tx_fd, q->rx_fd, what);
-	if (err)
-		return err;
-	*what = "cannot map the rings";
-	return map_rings(o, q);
+	return err == 0 && rx && tx ? open_second(o, q, q->tx_fd, q->rx_fd, what) : err;
 }
 
 static void claim_queues(struct nmx__xsk_device *device)
@@ -287,7 +300,19 @@ static void claim_queues(struct nmx__xsk_device *device)
 	}
 }
 
-/* ---- zero copy */
+/* ---- what there is to be had */
+
+/* The kernel looks at the flags of a bind first, and then for the interface, of which there is none. */
+bool nmx__xsk_takes_chains(void)
+{
+	struct sockaddr_xdp nowhere = { .sxdp_family = AF_XDP, .sxdp_flags = XDP_USE_SG };
+	int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+	bool refused = fd >= 0 && bind(fd, (struct sockaddr *)&nowhere, sizeof(nowhere)) < 0 && errno == EINVAL;
+
+	if (fd >= 0)
+		close(fd);
+	return !refused;
+}
 
 /* Binds a socket to a queue for a moment, with two pages of our own.  Returns 0 or an errno. */
 static int try_queue(const struct nmx__xsk_device *device, uint32_t queue, uint32_t buf_stride, uint32_t flags)
@@ -297,7 +322,7 @@ static int try_queue(const struct nmx__xsk_device *device, uint32_t queue, uint3
 	struct nmx__xsk_plan tiny = { .area = area, .area_bytes = bytes, .buf_stride = buf_stride };
 	struct nmx__xsk_device same = { .ifindex = device->ifindex, .name = device->name };
 	struct opening o = { .device = &same, .plan = &tiny, .rx_entries = 4, .tx_entries = 4, .flags = flags, .umem_fd = -1 };
-	struct nmx__xsk_queue q = { .queue = queue };
+	struct nmx__xsk_queue q = { .queue = queue, .rx_fd = -1, .tx_fd = -1 };
 	const char *what;
 	int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
 	int err = area == MAP_FAILED || fd < 0 ? ENOMEM : open_first(&o, &q, fd, false, &what);

@@ -48,7 +48,7 @@ struct nmx__xsk_device {
 	int ifindex;
 	const char *name;
 	bool zero_copy;
-	bool chains;       /* packets of several buffers, both ways */
+	bool chains;       /* packets of several buffers, both ways: the plan asked for it, and the kernel can */
 	uint32_t max_len;  /* bytes of a buffer that the kernel uses */
 	uint64_t rx_offset; /* what the address of a received packet has over that which was put into the fill ring */
 	uint32_t num_queues;
@@ -66,6 +66,10 @@ struct nmx__xsk_plan {
 	bool busy_poll;
 	const int *sockets;    /* made elsewhere, in another network namespace: [2 * num_queues], receivers first; or NULL */
 };
+
+/* Whether the kernel gives sockets packets of several buffers (Linux 6.6); also true when that cannot be asked, for then
+ * opening says why.  No interface is touched. */
+bool nmx__xsk_takes_chains(void);
 
 /* Makes and binds the sockets.  The caller has set device->ifindex, ->name and, for each of num_queues queues,
  * queues[i].queue and whether rx_fd, tx_fd are wanted (0) or not (-1).  Fills in the rest.

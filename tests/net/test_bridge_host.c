@@ -127,7 +127,7 @@ static void works_within_a_second_of_a_kill(const struct snapshot *host, const s
 	EXPECT(child_is_running(&forwarder), "the bridge has ended by itself");
 	kill(forwarder.pid, SIGKILL);
 	child_wait(&forwarder, 1000);
-	took[0] = net_same_within(HOST, "eth0", host, 1000);
+	took[0] = net_same_after_kill(HOST, "eth0", host, 1000);
 	took[1] = net_same_within(NEIGHBOUR, "eth0", neighbour, 1000);
 	sleep_ms(1200);
 	kill(pings.pid, SIGTERM);

@@ -6,6 +6,8 @@
  *   host ==veth== eth0 [bridge] p [bridge] q [bridge] eth1 ==veth== host
  *
  * A queue belongs to one process: the hosts receive by the first, which the chain sends on, and send by the second.
+ *
+ * -n PACKETS: instead of 30000, in as many seconds.
  */
 #include <inttypes.h>
 #include <signal.h>
@@ -17,8 +19,8 @@
 enum { LEFT, MIDDLE, RIGHT, MTU = 1500, BRIDGES = 3 };
 /* The rings of the chain hold a tenth of a second of it: seven processes may have to share two processors.  Larger ones
  * would have more buffers than an interface registers, and what lies beyond these has to be copied. */
-#define COUNT "30000"
-#define RATE  "10k"
+#define COUNT 30000
+#define SECONDS 3
 #define SLOTS "8192" /* of the sinks */
 
 static struct child bridges[BRIDGES], gens[2], sinks[2];
@@ -34,16 +36,22 @@ static void start_bridges(void)
 	EXPECT(child_is_running(&bridges[1]), "%s%s", bridges[1].out, bridges[1].err);
 }
 
+static long count;
+
 static void start_traffic(void)
 {
+	char packets[32], rate[32];
+
+	snprintf(packets, sizeof(packets), "%ld", count);
+	snprintf(rate, sizeof(rate), "%ld", count / SECONDS + 1);
 	for (int i = 0; i < 2; i++) {
 		int from = i ? RIGHT : LEFT, to = i ? LEFT : RIGHT;
 
-		NMX_IN(to, &sinks[i], "sink", "eth0-0", "--verify", "--dir", run_dir, "-q", "--json", "-n", COUNT,
+		NMX_IN(to, &sinks[i], "sink", "eth0-0", "--verify", "--dir", run_dir, "-q", "--json", "-n", packets,
 		       "--timeout", "3", "--slots", SLOTS);
 		net_await_port(&sinks[i]);
-		NMX_IN(from, &gens[i], "gen", "eth0-1", "--verify", "--dir", run_dir, "-q", "--json", "-n", COUNT,
-		       "-r", RATE, "-l", "60-1514");
+		NMX_IN(from, &gens[i], "gen", "eth0-1", "--verify", "--dir", run_dir, "-q", "--json", "-n", packets,
+		       "-r", rate, "-l", "60-1514");
 	}
 }
 
@@ -74,6 +82,7 @@ int main(int argc, char **argv)
 {
 	net_begin(argc, argv, 3);
 	net_needs_ports();
+	count = net_args.number ? net_args.number : COUNT;
 	net_join(MIDDLE, "eth0", LEFT, "eth0", 2, MTU, NET_QUIET);
 	net_join(MIDDLE, "eth1", RIGHT, "eth0", 2, MTU, NET_QUIET);
 	start_bridges();
@@ -85,7 +94,7 @@ int main(int argc, char **argv)
 	look_at_bridges();
 	for (int i = 0; i < 2; i++)
 		everything_arrives(i);
-	printf("2 ways of " COUNT " packets through %d bridges and %d pipes\n", BRIDGES, BRIDGES - 1);
+	printf("2 ways of %ld packets through %d bridges and %d pipes\n", count, BRIDGES, BRIDGES - 1);
 	run_dir_is_empty();
 	return expect_result();
 }

@@ -42,11 +42,11 @@ static bool program_exists(uint32_t id)
 	return fd >= 0 || errno != ENOENT;
 }
 
-static void nothing_is_left(const char *what, uint32_t program)
+static void nothing_is_left(const char *what, uint32_t program, bool killed)
 {
-	int64_t deadline = now_ms() + LIMIT_MS;
+	int64_t deadline = now_ms() + patience(LIMIT_MS);
 	const char *sockets;
-	int took = net_same_within(HOST, "eth0", &host, LIMIT_MS);
+	int took = (killed ? net_same_after_kill : net_same_within)(HOST, "eth0", &host, LIMIT_MS);
 
 	if (took < 0 || net_same_within(NEIGHBOUR, "eth0", &neighbour, LIMIT_MS) < 0)
 		fprintf(stderr, "    after %s\n", what);
@@ -71,7 +71,7 @@ static void ends_by(int sig, const char *name, const char *command, const char *
 	kill(child.pid, sig);
 	child_wait(&child, 2000);
 	EXPECT(child.code < RUN_TIMED_OUT || child.code == RUN_SIGNAL + SIGKILL, "%s: %d", what, child.code);
-	nothing_is_left(what, program);
+	nothing_is_left(what, program, sig == SIGKILL);
 	if (sig != SIGKILL)
 		run_dir_is_empty();
 	run_dir_clear();
@@ -80,10 +80,10 @@ static void ends_by(int sig, const char *name, const char *command, const char *
 static void ends_of_itself(void)
 {
 	NMX_RUN_IN(HOST, &child, "sink", "eth0", "--dir", run_dir, "-q", "--timeout", "1");
-	nothing_is_left("a sink whose time is up", 0);
+	nothing_is_left("a sink whose time is up", 0, false);
 	NMX_RUN_IN(HOST, &child, "gen", "eth0", "--dir", run_dir, "-q", "-n", "1000");
 	EXPECT(child.code == 0, "gen: %d: %s", child.code, child.err);
-	nothing_is_left("a gen that has sent", 0);
+	nothing_is_left("a gen that has sent", 0, false);
 	run_dir_is_empty();
 }
 
@@ -95,7 +95,7 @@ static void an_open_that_fails(void)
 	for (size_t i = 0; i < sizeof(ports) / sizeof(*ports); i++) {
 		NMX_RUN_IN(HOST, &child, "sink", ports[i], "--dir", run_dir, "-q", "--timeout", "1");
 		EXPECT(child.code == 1, "%s: %d: %s", ports[i], child.code, child.err);
-		nothing_is_left(ports[i], 0);
+		nothing_is_left(ports[i], 0, false);
 		run_dir_is_empty();
 	}
 	/* Refused half way: another has the last queue. */
@@ -107,7 +107,7 @@ static void an_open_that_fails(void)
 	EXPECT(child_is_running(&busy) && program, "the refused one took the first one's program along");
 	kill(busy.pid, SIGTERM);
 	child_wait(&busy, 2000);
-	nothing_is_left("a busy queue", program);
+	nothing_is_left("a busy queue", program, false);
 }
 
 int main(int argc, char **argv)

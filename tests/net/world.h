@@ -63,6 +63,9 @@ struct snapshot {
 void net_snapshot(int side, const char *dev, struct snapshot *snapshot);
 /* Waits until a new snapshot is the same; how many ms that took, or -1 and a failure that shows the difference. */
 int net_same_within(int side, const char *dev, const struct snapshot *before, int timeout_ms);
+/* The same after a process was killed.  Where the kernel has no tcx, filters of host rings stay, and do nothing: this
+ * then sees that all the rest is as before, and that after the next host rings all of it is. */
+int net_same_after_kill(int side, const char *dev, const struct snapshot *before, int timeout_ms);
 
 /* /proc/net/dev of the interface. */
 struct net_counters {

@@ -124,9 +124,17 @@ static bool has_ended(struct child *child)
 
 bool child_is_running(struct child *child) { return !has_ended(child); }
 
+int patience(int ms)
+{
+	const char *given = getenv("NMX_TEST_PATIENCE");
+	long factor = given ? strtol(given, NULL, 10) : 1;
+
+	return ms * (factor < 1 ? 1 : factor > 100 ? 100 : (int)factor);
+}
+
 int child_wait(struct child *child, int timeout_ms)
 {
-	int64_t deadline = now_ms() + timeout_ms;
+	int64_t deadline = now_ms() + patience(timeout_ms);
 	int pause_us = 200;
 
 	while (!has_ended(child) && now_ms() < deadline) {
@@ -147,7 +155,7 @@ int child_wait(struct child *child, int timeout_ms)
 
 bool child_will_say(struct child *child, const char *text, int timeout_ms)
 {
-	for (int64_t deadline = now_ms() + timeout_ms;; sleep_ms(5)) {
+	for (int64_t deadline = now_ms() + patience(timeout_ms);; sleep_ms(5)) {
 		bool ended = has_ended(child);
 
 		look(child);

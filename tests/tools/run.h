@@ -30,6 +30,8 @@ void child_start(struct child *child, const char *const *argv);
 void child_pin(bool one_processor);
 /* Called in every child that is started from now on, last thing before its program; NULL: nothing is. */
 void child_before_exec(void (*fn)(void *), void *arg);
+/* On a slow machine, or an emulated one, $NMX_TEST_PATIENCE multiplies the time limits of these. */
+int patience(int ms);
 /* Waits, kills what does not end (RUN_TIMED_OUT), and reads the output.  Returns the code. */
 int child_wait(struct child *child, int timeout_ms);
 bool child_is_running(struct child *child);

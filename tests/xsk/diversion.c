@@ -132,16 +132,20 @@ void xsk_end(struct xsk *xsk)
 	munmap(xsk->memory, 1 << 16);
 }
 
-/* How many programs of tcx there are; 0 also where the kernel knows none. */
-static unsigned tcx_programs(const char *name, unsigned attach_type)
+enum { TCX_INGRESS = 46, TCX_EGRESS = 47 }; /* enum bpf_attach_type, from Linux 6.6 */
+
+/* How many programs of tcx there are; -1 where the kernel knows none. */
+static int tcx_programs(const char *name, unsigned attach_type)
 {
 	union bpf_attr attr;
 
 	memset(&attr, 0, sizeof(attr));
 	attr.query.target_fd = (uint32_t)ifindex_of(name); /* a union with target_ifindex */
 	attr.query.attach_type = attach_type;
-	return syscall(SYS_bpf, BPF_PROG_QUERY, &attr, sizeof(attr)) < 0 ? 0 : attr.query.prog_cnt;
+	return syscall(SYS_bpf, BPF_PROG_QUERY, &attr, sizeof(attr)) < 0 ? -1 : (int)attr.query.prog_cnt;
 }
+
+bool by_filters(void) { return nmx__divert_by_clsact || tcx_programs("lo", TCX_INGRESS) < 0; }
 
 void look_around(char *out, size_t size)
 {
@@ -153,7 +157,7 @@ void look_around(char *out, size_t size)
 	size_t used = fread(out, 1, size - 64, seen);
 	out[used] = 0;
 	require(pclose(seen) >= 0 && used > 0 && used < size - 64);
-	snprintf(out + used, 64, "tcx: %u %u\n", tcx_programs("nic", 46), tcx_programs("nic", 47));
+	snprintf(out + used, 64, "tcx: %d %d\n", tcx_programs("nic", TCX_INGRESS), tcx_programs("nic", TCX_EGRESS));
 }
 
 int64_t until_as_before(const char *before)

@@ -12,9 +12,10 @@
 #define ANSWER_MS 2000 /* for what must come */
 #define SILENT_MS 100  /* for what must not */
 
-/* cmocka's set-ups: how programs are attached. */
+/* cmocka's set-ups: how programs are attached.  Where the kernel has no tcx, that is as there: by filters. */
 int by_tcx(void **state);
 int by_clsact(void **state);
+bool by_filters(void); /* how they are in fact */
 #define BOTH_WAYS(test) \
 	{ #test " [tcx]", test, by_tcx, NULL, NULL }, { #test " [clsact]", test, by_clsact, NULL, NULL }
 

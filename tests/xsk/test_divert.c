@@ -331,7 +331,7 @@ static void a_place_that_is_taken_is_not_taken_over(void **state)
 	require_equal(nmx__nl_link(scene.nl, "nic", 0, &nic), 0);
 	require_result(nmx__divert_open(&d, &nic, NMX__DIVERT_HOST, false, 1, NULL, 0, &why), 0);
 	int err = nmx__divert_start(&d, &why);
-	if (nmx__divert_by_clsact) { /* an older ingress qdisc has no egress */
+	if (by_filters()) { /* an older ingress qdisc has no egress */
 		require_result(err, NMX_ERR_BUSY);
 		require_contains(why.text, "tc filter show dev nic egress");
 	}
@@ -349,7 +349,7 @@ static void a_place_that_is_taken_is_not_taken_over(void **state)
 	look_around(before, sizeof(before));
 	require_result(nmx__divert_open(&d, &nic, NMX__DIVERT_WIRE, false, 1, NULL, 0, &why), 0);
 	err = nmx__divert_start(&d, &why);
-	require_result(err, nmx__divert_by_clsact ? NMX_ERR_BUSY : 0);
+	require_result(err, by_filters() ? NMX_ERR_BUSY : 0);
 	nmx__divert_close(&d);
 	until_as_before(before);
 	close(far);

@@ -35,7 +35,7 @@ static void a_killed_process_leaves_nothing(void **state)
 		pid_t owner = owner_start(own_both, NULL);
 		require(!passes(scene.wire_socket, scene.host_socket, 10));
 		owner_kill(owner);
-		if (nmx__divert_by_clsact) { /* the filters are there, and do nothing */
+		if (by_filters()) { /* the filters are there, and do nothing */
 			require(passes_soon(scene.wire_socket, scene.host_socket));
 			require(passes_soon(scene.host_socket, scene.wire_socket));
 			continue;
@@ -45,7 +45,7 @@ static void a_killed_process_leaves_nothing(void **state)
 		require(passes(scene.wire_socket, scene.host_socket, ANSWER_MS));
 		require(passes(scene.host_socket, scene.wire_socket, ANSWER_MS));
 	}
-	if (nmx__divert_by_clsact) { /* and the next removes them */
+	if (by_filters()) { /* and the next removes them */
 		struct nmx__divert host = divert(NMX__DIVERT_HOST, true);
 		struct nmx__divert wire = divert(NMX__DIVERT_WIRE, true);
 		nmx__divert_close(&wire);
@@ -106,7 +106,7 @@ static void a_forked_child_does_not_keep_it(void **state)
 	require(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
 	pid_t owner = owner_start(own_both, NULL);
 	owner_kill(owner);
-	int64_t alone = nmx__divert_by_clsact ? 0 : until_as_before(before);
+	int64_t alone = by_filters() ? 0 : until_as_before(before);
 	owner = owner_start(own_and_fork, NULL);
 	owner_kill(owner);
 	require(passes_soon(scene.wire_socket, scene.host_socket));
