@@ -66,6 +66,13 @@ static bool wants_tx(const struct nmx_port *port) { return !(port->options.flags
 
 /* ---- the interface */
 
+static int cannot_ask(const struct nmx_port *port, int err, const char *what, struct nmx_report *why)
+{
+	bool used_up = err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -ENOBUFS;
+
+	return nmx__fail(why, used_up ? NMX_ERR_NO_MEMORY : NMX_ERR_IO, -err, "cannot ask for %s \"%s\"", what, port->name.port);
+}
+
 static int read_interface(struct nmx_port *port, struct xdp_port *x, struct nmx_report *why)
 {
 	int err = x->nl = nmx__nl_open(0);
@@ -76,10 +83,10 @@ static int read_interface(struct nmx_port *port, struct xdp_port *x, struct nmx_
 		return nmx__fail(why, NMX_ERR_NO_SUCH, 0, "there is no interface \"%s\" here (ip link lists them)%s", port->name.port,
 		                 nmx__name_hint(port->name.port));
 	if (err < 0)
-		return nmx__fail(why, NMX_ERR_IO, -err, "cannot ask for the interface \"%s\"", port->name.port);
+		return cannot_ask(port, err, "the interface", why);
 	err = nmx__driver_read(x->interface.name, &x->driver);
 	if (err < 0)
-		return nmx__fail(why, NMX_ERR_IO, -err, "cannot ask for the driver of \"%s\"", port->name.port);
+		return cannot_ask(port, err, "the driver of", why);
 	port->info.numa_node = x->driver.numa_node;
 	if (!(x->interface.flags & IFF_UP))
 		nmx__note(why, "\"%s\" is down: ip link set dev %s up", port->name.port, port->name.port);

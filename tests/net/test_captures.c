@@ -138,6 +138,9 @@ int main(int argc, char **argv)
 			long_packets_without_chains();
 		net_script(SENDER, "ip link del eth0");
 	}
+	for (int i = 0; i < n; i++)
+		free(entries[i]);
+	free(entries);
 	remove(in);
 	run_dir_is_empty();
 	printf("%d captures, %llu packets over 1 and 4 queues, MTU 1500 and 9000\n", n,
