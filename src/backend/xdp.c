@@ -66,6 +66,13 @@ static bool wants_tx(const struct nmx_port *port) { return !(port->options.flags
 
 /* ---- the interface */
 
+static int cannot_ask(const struct nmx_port *port, int err, const char *what, struct nmx_report *why)
+{
+	bool used_up = err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -ENOBUFS;
+
+	return nmx__fail(why, used_up ? NMX_ERR_NO_MEMORY : NMX_ERR_IO, -err, "cannot ask for %s \"%s\"", what, port->name.port);
+}
+
 static int read_interface(struct nmx_port *port, struct xdp_port *x, struct nmx_report *why)
 {
 	int err = x->nl = nmx__nl_open(0);
@@ -76,10 +83,10 @@ static int read_interface(struct nmx_port *port, struct xdp_port *x, struct nmx_
 		return nmx__fail(why, NMX_ERR_NO_SUCH, 0, "there is no interface \"%s\" here (ip link lists them)%s", port->name.port,
 		                 nmx__name_hint(port->name.port));
 	if (err < 0)
-		return nmx__fail(why, NMX_ERR_IO, -err, "cannot ask for the interface \"%s\"", port->name.port);
+		return cannot_ask(port, err, "the interface", why);
 	err = nmx__driver_read(x->interface.name, &x->driver);
 	if (err < 0)
-		return nmx__fail(why, NMX_ERR_IO, -err, "cannot ask for the driver of \"%s\"", port->name.port);
+		return cannot_ask(port, err, "the driver of", why);
 	port->info.numa_node = x->driver.numa_node;
 	if (!(x->interface.flags & IFF_UP))
 		nmx__note(why, "\"%s\" is down: ip link set dev %s up", port->name.port, port->name.port);
@@ -125,6 +132,7 @@ static int plan_rings(struct nmx_port *port, struct xdp_port *x, struct nmx_repo
 	x->tx_rings = min_u32(x->tx_rings, x->tx_queues);
 	x->host_rx_rings = wants_host(port) && wants_rx(port) ? or_default(port->name.host_rx_rings, 1) : 0;
 	x->host_tx_rings = wants_host(port) && wants_tx(port) ? or_default(port->name.host_tx_rings, 1) : 0;
+	x->host_queues = x->host_rx_rings ? max_u32(x->host_rx_rings, x->host_tx_rings) : 0;
 	x->rx_slots = or_default(o->rx_slots, or_default(o->tx_slots, DEFAULT_SLOTS));
 	x->tx_slots = or_default(o->tx_slots, or_default(o->rx_slots, DEFAULT_SLOTS));
 	if (x->rx_rings + x->host_rx_rings > NMX__MAX_RINGS || x->tx_rings + x->host_tx_rings > NMX__MAX_RINGS)
@@ -134,10 +142,12 @@ static int plan_rings(struct nmx_port *port, struct xdp_port *x, struct nmx_repo
 
 /* ---- memory */
 
+static uint32_t share(uint32_t queues, uint32_t rings, uint32_t ring) { return (queues - ring + rings - 1) / rings; }
+
 /* Receive ring i has queues i, i + rings, ...: so many. */
 static uint32_t sources_of(const struct xdp_port *x, uint32_t ring)
 {
-	return ring < x->rx_rings ? (x->rx_queues - ring + x->rx_rings - 1) / x->rx_rings : 1;
+	return ring < x->rx_rings ? share(x->rx_queues, x->rx_rings, ring) : share(x->host_queues, x->host_rx_rings, ring - x->rx_rings);
 }
 
 /* With each queue of a ring a ring's worth of buffers stays with the kernel while the user holds another. */
@@ -286,7 +296,7 @@ static int make_ring(struct nmx_port *port, struct xdp_port *x, bool is_tx, uint
 
 	if (!r)
 		return NMX_ERR_NO_MEMORY;
-	r->gate = r->timer = -1;
+	r->gate = r->timer = r->nl = -1;
 	r->own = nmx__extent_ring(&x->extent, is_tx ? i : x->extent.own->num_tx + i);
 	r->nring = nmx__own_netmap_ring(r->own);
 	r->nring->ringid = (uint16_t)i;
@@ -308,8 +318,10 @@ static int make_ring(struct nmx_port *port, struct xdp_port *x, bool is_tx, uint
 	r->ifindex = x->interface.ifindex;
 	r->down = r->down_told = !(x->interface.flags & IFF_UP);
 	r->nl = nmx__nl_open(RTMGRP_LINK);
-	if (r->nl < 0)
+	if (r->nl < 0) {
+		errno = -r->nl;
 		return NMX_ERR_NO_MEMORY;
+	}
 	fill_handle(port, r);
 	if (!is_tx)
 		return take_sources(r, &leg->device, k, is_host ? x->host_rx_rings : x->rx_rings);
@@ -327,6 +339,7 @@ static void close_rings(struct nmx_port *port)
 			nmx__fd_close(r->gate);
 			nmx__fd_close(r->timer);
 			nmx__fd_close(r->nl);
+			r->gate = r->timer = r->nl = -1; /* a failed open comes here twice */
 			free(r->sources);
 			r->sources = NULL;
 		}
@@ -341,10 +354,8 @@ static int make_rings(struct nmx_port *port, struct xdp_port *x, struct nmx_repo
 		err = make_ring(port, x, true, i, &next_spare);
 	for (uint32_t i = 0; i < x->rx_rings + x->host_rx_rings && err == 0; i++)
 		err = make_ring(port, x, false, i, &next_spare);
-	if (err < 0) {
-		close_rings(port);
+	if (err < 0)
 		return nmx__fail(why, err, errno, "cannot set up the rings of \"%s\"", port->info.name);
-	}
 	for (uint32_t i = 0; i < port->num_rings[0]; i++)
 		nmx__xdp_fill(xdp_ring(port->rings[0][i]));
 	return 0;
@@ -404,7 +415,7 @@ static int open_legs(struct nmx_port *port, struct xdp_port *x, struct nmx_repor
 	uint32_t needed = nmx__extent_bufs_end(&x->extent);
 	int err = nmx__xdp_open_legs(port, x, why);
 
-	if (err != NMX_ERR_NO_MEMORY || x->device_bufs == needed || x->nic.device.num_queues == 0)
+	if (err != NMX_ERR_NO_MEMORY || x->device_bufs == needed)
 		return err;
 	nmx__xdp_shut_legs(x);
 	nmx__report_clear(why);
@@ -476,6 +487,9 @@ static uint64_t device_drops(const struct rtnl_link_stats64 *s)
 	return s->rx_dropped + s->rx_missed_errors + s->rx_fifo_errors + s->rx_over_errors;
 }
 
+/* Some drivers begin again at 0 when the interface goes down, or gets other queues. */
+static uint64_t since(uint64_t now, uint64_t then) { return now >= then ? now - then : now; }
+
 static void xdp_stats(struct nmx_port *port, struct nmx_stats *stats)
 {
 	struct xdp_port *x = port->state;
@@ -496,7 +510,7 @@ static void xdp_stats(struct nmx_port *port, struct nmx_stats *stats)
 	stats->drop_invalid += kernel.invalid_rx + kernel.invalid_tx;
 	pthread_mutex_lock(&port->lock);
 	if (x->rx_queues && nmx__nl_link(x->nl, NULL, x->interface.ifindex, &now) == 0)
-		seen = device_drops(&now.stats) - device_drops(&x->interface.stats);
+		seen = since(device_drops(&now.stats), device_drops(&x->interface.stats));
 	pthread_mutex_unlock(&port->lock);
 	/* A driver counts what a socket did not take, too. */
 	stats->drop_device += seen > of_sockets ? seen - of_sockets : 0;

@@ -41,6 +41,7 @@ struct xdp_ring {
 	uint32_t tail;               /* as we wrote it */
 	uint32_t done;               /* transmit: first slot that waits for a buffer to come back */
 	uint32_t num_sources, next_source, fill_target;
+	uint32_t first_source;       /* that the next sync takes packets from first */
 	struct xdp_source *sources;  /* receive */
 	struct nmx__xsk_queue *queue; /* transmit */
 	/* the interface */
@@ -73,6 +74,7 @@ struct xdp_port {
 	int native_errno;           /* why not */
 	uint32_t first_queue, rx_queues, tx_queues; /* of the interface, that are taken */
 	uint32_t rx_rings, tx_rings, host_rx_rings, host_tx_rings, rx_slots, tx_slots;
+	uint32_t host_queues;       /* of the host pair, that the host's packets come in on: all that there are, or 0 */
 	uint32_t device_bufs;
 	struct xdp_leg nic, wire, host;
 	int membership;             /* a packet socket that keeps the interface promiscuous; -1 */

@@ -15,6 +15,8 @@
 #include "xsk/bpf.h"
 #include "xsk/rights.h"
 
+#define ATTACH_TRIES  20
+#define TRY_AGAIN     1
 #define ATTACH_RIGHTS (NMX__RIGHT_RAW | NMX__RIGHT_BPF | NMX__RIGHT_ADMIN)
 
 static int refused(const struct nmx_port *port, int err, unsigned rights, const char *what, struct nmx_report *why)
@@ -46,8 +48,17 @@ static int load(const struct nmx_port *port, struct xdp_leg *leg, uint32_t queue
 	return 0;
 }
 
-/* Somebody's program is there: ours, of another process, is joined; any other is left alone. */
-static int join(const struct nmx_port *port, struct xdp_port *x, struct nmx_report *why)
+/* Whether the program that stood in the way is there no more. */
+static bool has_made_way(const struct xdp_port *x)
+{
+	struct nmx__link now;
+
+	return nmx__nl_link(x->nl, NULL, x->interface.ifindex, &now) == 0 && (!now.xdp_prog || now.xdp_prog != x->interface.xdp_prog);
+}
+
+/* Somebody's program is there: ours, of another process, is joined; any other is left alone.  TRY_AGAIN: it has gone since,
+ * for its process has just ended. */
+static int join(const struct nmx_port *port, struct xdp_port *x, bool last_try, struct nmx_report *why)
 {
 	int err = nmx__nl_link(x->nl, NULL, x->interface.ifindex, &x->interface);
 
@@ -55,6 +66,8 @@ static int join(const struct nmx_port *port, struct xdp_port *x, struct nmx_repo
 		err = nmx__bpf_join(x->interface.ifindex, x->interface.xdp_prog, &x->nic.link, &x->nic.map);
 	if (err == 0)
 		return 0;
+	if (err == -ENOENT && !last_try && has_made_way(x))
+		return TRY_AGAIN;
 	if (err == -ENOENT)
 		return nmx__fail(why, NMX_ERR_BUSY, 0,
 		                 "\"%s\" has another XDP program (id %u; bpftool prog show id %u): it is left alone; to take it off: ip link set "
@@ -73,17 +86,10 @@ static int too_long(const struct nmx_port *port, const struct xdp_port *x, struc
 	                 port->name.port, x->interface.mtu, NMX__BUF_LEN, port->name.port);
 }
 
-int nmx__xdp_attach(struct nmx_port *port, struct xdp_port *x, struct nmx_report *why)
+static int attach(struct nmx_port *port, struct xdp_port *x, bool last_try, struct nmx_report *why)
 {
-	bool wanted = port->name.mode == NMX__ALL_NIC || port->name.mode == NMX__ONE_NIC || port->name.mode == NMX__NIC_HOST;
-	int err;
+	int err = load(port, &x->nic, x->interface.num_rx_queues, is_long(x), why);
 
-	x->native = false;
-	if (is_long(x) && !(port->options.flags & NMX_TX_ONLY) && !nmx__xsk_takes_chains())
-		return too_long(port, x, why); /* before anything is attached: that would stop some devices for a moment */
-	if (!wanted || (port->options.flags & NMX_TX_ONLY))
-		return 0;
-	err = load(port, &x->nic, x->interface.num_rx_queues, is_long(x), why);
 	if (err < 0)
 		return err;
 	err = nmx__bpf_link_xdp(x->nic.prog, x->interface.ifindex, XDP_FLAGS_DRV_MODE);
@@ -95,12 +101,35 @@ int nmx__xdp_attach(struct nmx_port *port, struct xdp_port *x, struct nmx_report
 	nmx__fd_close(x->nic.prog);
 	nmx__fd_close(x->nic.map);
 	x->nic.prog = x->nic.map = -1;
-	if (err == -EBUSY)
-		return join(port, x, why);
-	if (err == -EPERM || err == -EACCES || err == -ENODEV || err == -ENOMEM)
+	switch (-err) {
+	case EBUSY:
+		return join(port, x, last_try, why);
+	case EPERM:
+	case EACCES:
+	case ENODEV:
+	case ENOMEM:
+	case EMFILE:
+	case ENFILE:
 		return refused(port, err, ATTACH_RIGHTS, "the XDP program cannot be attached", why);
-	x->native_errno = -err;
-	return 0;
+	default: /* the driver's answer */
+		x->native_errno = -err;
+		return 0;
+	}
+}
+
+int nmx__xdp_attach(struct nmx_port *port, struct xdp_port *x, struct nmx_report *why)
+{
+	bool wanted = port->name.mode == NMX__ALL_NIC || port->name.mode == NMX__ONE_NIC || port->name.mode == NMX__NIC_HOST;
+	int err = TRY_AGAIN;
+
+	x->native = false;
+	if (is_long(x) && !(port->options.flags & NMX_TX_ONLY) && !nmx__xsk_takes_chains())
+		return too_long(port, x, why); /* before anything is attached: that would stop some devices for a moment */
+	if (!wanted || (port->options.flags & NMX_TX_ONLY))
+		return 0;
+	for (int tries = 1; err == TRY_AGAIN; tries++)
+		err = attach(port, x, tries == ATTACH_TRIES, why);
+	return err;
 }
 
 /* ---- sockets */
@@ -114,7 +143,8 @@ static int make_queues(struct nmx__xsk_device *device, uint32_t first, uint32_t 
 		return NMX_ERR_NO_MEMORY;
 	}
 	for (uint32_t i = 0; i < device->num_queues; i++)
-		device->queues[i] = (struct nmx__xsk_queue){ .queue = first + i, .rx_fd = i < rx ? 0 : -1, .tx_fd = i < tx ? 0 : -1, .claim = -1 };
+		device->queues[i] = (struct nmx__xsk_queue){ .queue = first + i, .rx_fd = i < rx ? NMX__XSK_WANTED : -1,
+			                                     .tx_fd = i < tx ? NMX__XSK_WANTED : -1, .claim = -1 };
 	return 0;
 }
 
@@ -178,6 +208,7 @@ static int open_far_end(struct nmx_port *port, struct xdp_port *x, struct xdp_le
 	if (err < 0)
 		return err;
 	leg->diverted = true;
+	leg->divert.gives_only = rx == 0;
 	leg->device.ifindex = leg->divert.far;
 	leg->device.name = port->name.port;
 	plan.sockets = sockets;
@@ -225,7 +256,7 @@ int nmx__xdp_open_legs(struct nmx_port *port, struct xdp_port *x, struct nmx_rep
 		err = open_far_end(port, x, &x->wire, NMX__DIVERT_WIRE, false, x->rx_queues, 0, why);
 	}
 	if (err == 0 && x->host_rx_rings + x->host_tx_rings)
-		err = open_far_end(port, x, &x->host, NMX__DIVERT_HOST, has_wire_pair(x), x->host_rx_rings, x->host_tx_rings, why);
+		err = open_far_end(port, x, &x->host, NMX__DIVERT_HOST, has_wire_pair(x), x->host_queues, x->host_tx_rings, why);
 	if (err < 0 && why && !*why->text)
 		nmx__fail(why, err, 0, "cannot open \"%s\": %s", port->info.name, nmx_strerror(err));
 	return err;
@@ -250,7 +281,9 @@ static int be_promiscuous(const struct nmx_port *port, struct xdp_port *x, struc
 {
 	struct packet_mreq request = { .mr_ifindex = x->interface.ifindex, .mr_type = PACKET_MR_PROMISC };
 
-	x->membership = nmx__fd_track(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
+	nmx__fork_hold();
+	x->membership = nmx__fd_track_held(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
+	nmx__fork_let();
 	if (x->membership < 0 || setsockopt(x->membership, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &request, sizeof(request)) < 0)
 		return refused(port, -errno, NMX__RIGHT_RAW, "it cannot be made promiscuous", why);
 	return 0;
@@ -283,13 +316,6 @@ static void shut_leg(struct xdp_leg *leg)
 	leg->device = (struct nmx__xsk_device){ 0 };
 }
 
-void nmx__xdp_shut_legs(struct xdp_port *x)
-{
-	shut_leg(&x->host);
-	shut_leg(&x->wire);
-	shut_leg(&x->nic);
-}
-
 static void detach(struct xdp_leg *leg)
 {
 	nmx__fd_close(leg->link);
@@ -298,12 +324,20 @@ static void detach(struct xdp_leg *leg)
 	leg->link = leg->prog = leg->map = -1;
 }
 
+void nmx__xdp_shut_legs(struct xdp_port *x)
+{
+	shut_leg(&x->host);
+	shut_leg(&x->wire);
+	shut_leg(&x->nic);
+	detach(&x->wire);
+	detach(&x->host);
+}
+
 void nmx__xdp_close_legs(struct xdp_port *x)
 {
 	detach(&x->nic); /* first: from here on the host has its packets again */
 	nmx__xdp_shut_legs(x);
-	detach(&x->wire);
-	detach(&x->host);
 	nmx__fd_close(x->membership);
 	nmx__fd_close(x->nl);
+	x->membership = x->nl = -1;
 }

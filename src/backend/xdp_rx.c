@@ -307,6 +307,16 @@ static inline void take_from(struct xdp_ring *r, struct xdp_source *s, struct pr
 	nmx__xring_consume(rx);
 }
 
+/* Each sync begins with another one: a queue that fills the ring every time must not keep the others out. */
+static __attribute__((__noinline__)) void take_from_others(struct xdp_ring *r, struct progress *p)
+{
+	uint32_t n = r->num_sources, first = r->first_source;
+
+	for (uint32_t i = 1; i < n && p->room; i++)
+		take_from(r, &r->sources[(first + i) % n], p);
+	r->first_source = nmx__next(first, n);
+}
+
 static void kick(struct xdp_ring *r)
 {
 	for (uint32_t i = 0; i < r->num_sources; i++) {
@@ -328,8 +338,9 @@ int nmx__xdp_receive(struct xdp_ring *r)
 	if (r->hwcur != r->nring->head && unlikely(!give_back(r)))
 		return nmx__xdp_reset(r);
 	p.room = n - 1 - nmx__distance(r->nring->head, r->tail, n);
-	for (uint32_t i = 0; i < r->num_sources && p.room; i++)
-		take_from(r, &r->sources[i], &p);
+	take_from(r, &r->sources[r->first_source], &p);
+	if (unlikely(r->num_sources > 1))
+		take_from_others(r, &p);
 	if (unlikely(p.refused))
 		publish_fill(r);
 	if (unlikely(r->zero_copy || r->busy_poll))

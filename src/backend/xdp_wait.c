@@ -40,10 +40,12 @@ static void read_flags(struct xdp_ring *r)
 {
 	struct ifreq request = { .ifr_ifindex = r->ifindex };
 
-	if (ioctl(r->nl, SIOCGIFNAME, &request) < 0 || ioctl(r->nl, SIOCGIFFLAGS, &request) < 0) {
+	if (ioctl(r->nl, SIOCGIFNAME, &request) < 0) {
 		r->gone |= errno == ENODEV || errno == ENXIO;
 		return;
 	}
+	if (ioctl(r->nl, SIOCGIFFLAGS, &request) < 0)
+		return; /* renamed in between: of that there is more news to come */
 	r->down = !(request.ifr_flags & IFF_UP);
 	r->down_told &= r->down;
 }

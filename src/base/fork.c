@@ -84,14 +84,23 @@ static int track(int fd)
 	return -1;
 }
 
+void nmx__fork_hold(void)
+{
+	pthread_once(&once, install);
+	pthread_mutex_lock(&lock);
+}
+
+void nmx__fork_let(void) { pthread_mutex_unlock(&lock); }
+
+int nmx__fd_track_held(int fd) { return track(fd); }
+
 int nmx__fd_track(int fd)
 {
 	if (fd < 0)
 		return fd;
-	pthread_once(&once, install);
-	pthread_mutex_lock(&lock);
+	nmx__fork_hold();
 	fd = track(fd);
-	pthread_mutex_unlock(&lock);
+	nmx__fork_let();
 	return fd;
 }
 
@@ -99,10 +108,9 @@ int nmx__fd_openat(int dir, const char *file, int flags, mode_t mode)
 {
 	int fd;
 
-	pthread_once(&once, install);
-	pthread_mutex_lock(&lock);
+	nmx__fork_hold();
 	fd = track(openat(dir, file, flags, mode));
-	pthread_mutex_unlock(&lock);
+	nmx__fork_let();
 	return fd;
 }
 
@@ -124,17 +132,22 @@ void nmx__fd_close(int fd)
 	pthread_mutex_unlock(&lock);
 }
 
+int nmx__map_track_held(void *start, size_t bytes, bool guard)
+{
+	if (!grow((void **)&mappings, num_mappings, &max_mappings, sizeof(*mappings)))
+		return -1;
+	mappings[num_mappings++] = (struct mapping){ start, bytes, guard };
+	return 0;
+}
+
 int nmx__map_track(void *start, size_t bytes, bool guard)
 {
-	bool ok;
+	int err;
 
-	pthread_once(&once, install);
-	pthread_mutex_lock(&lock);
-	ok = grow((void **)&mappings, num_mappings, &max_mappings, sizeof(*mappings));
-	if (ok)
-		mappings[num_mappings++] = (struct mapping){ start, bytes, guard };
-	pthread_mutex_unlock(&lock);
-	return ok ? 0 : -1;
+	nmx__fork_hold();
+	err = nmx__map_track_held(start, bytes, guard);
+	nmx__fork_let();
+	return err;
 }
 
 void nmx__map_untrack(const void *start)

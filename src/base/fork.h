@@ -25,6 +25,13 @@ int nmx__fd_track(int fd);
 /* openat() and track as one step for a fork in another thread: for files that will be locked, since a child that got
  * away with such a descriptor would hold the lock beyond our death. */
 int nmx__fd_openat(int dir, const char *file, int flags, mode_t mode);
+/* Between hold and let no other thread forks: for what a child must not get away with even if the fork comes between making
+ * it and tracking it (it would keep a queue, a program, a namespace).  Nothing else of this file in between but the two
+ * calls that say so. */
+void nmx__fork_hold(void);
+void nmx__fork_let(void);
+int nmx__fd_track_held(int fd);
+int nmx__map_track_held(void *start, size_t bytes, bool guard);
 /* Closes it, here and in later children.  -1 is fine. */
 void nmx__fd_close(int fd);
 

@@ -96,6 +96,8 @@ static void check_doubles(const struct nmx__ring *ring, const struct netmap_ring
 	for (uint32_t s = 0; s < n; s++) {
 		uint32_t buffer = r->slot[s].buf_idx, at = buffer % (4 * n);
 
+		if (!buffer)
+			continue; /* of an interface's ring: the kernel has it */
 		for (; shadow->seen[at].turn == shadow->turn; at = nmx__next(at, 4 * n))
 			if (shadow->seen[at].buffer == buffer)
 				nmx__trap(ring, s, "the buffer of this slot is claimed by another slot too", caller, 0);

@@ -25,6 +25,20 @@ static int64_t now_ms(void)
 
 static int arm(struct nmx__ring *ring, uint32_t slots) { return ring->port->backend->arm(ring, slots); }
 
+/* Outside of a sync.  Arming a transmit ring may find room and show it, which a checked build must not take for the
+ * user's doing. */
+static int arm_alone(struct nmx__ring *ring, uint32_t slots, const char *caller)
+{
+	int news;
+
+	if (!ring->is_tx)
+		return arm(ring, slots);
+	nmx__check_before_sync(ring, caller);
+	news = arm(ring, slots);
+	nmx__check_after_sync(ring);
+	return news;
+}
+
 /* A descriptor that was asked for stays armed: a sync has promised it, and a wait must not take that back. */
 static void disarm(struct nmx__ring *ring)
 {
@@ -50,10 +64,10 @@ static int add_poll_fds(struct nmx__ring *ring)
 	return err;
 }
 
-/* Arms the descriptor, or makes it ready when there is news already. */
-static void arm_or_tick(struct nmx__ring *ring)
+/* Arms the descriptor, or makes it ready when there is news already: what arming said. */
+static void tick_if(struct nmx__ring *ring, int news)
 {
-	if (arm(ring, 1) != 0)
+	if (news != 0)
 		timerfd_settime(ring->tick_fd, 0, &(struct itimerspec){ { TICK_MS / 1000, 0 }, { 0, 1 } }, NULL);
 	if (ring->fds_changed)
 		add_poll_fds(ring);
@@ -88,7 +102,7 @@ int nmx__ring_fd(struct nmx__ring *ring)
 		return -1;
 	}
 	ring->fd_wanted = true;
-	arm_or_tick(ring); /* a loop that waits before its first sync must not miss what is there already */
+	tick_if(ring, arm_alone(ring, 1, __func__)); /* a loop that waits before its first sync must not miss what is there already */
 	return ring->epoll_fd;
 }
 
@@ -134,7 +148,7 @@ static inline int sync_ring(struct nmx__ring *ring, const char *caller)
 		if (n == 0)
 			n = arm_fd(ring);
 		if (n == NMX_ERR_PEER_GONE || n == NMX_ERR_LINK_DOWN || n == NMX_ERR_RESET)
-			arm_or_tick(ring); /* said once, and many a loop then waits for the next end at once */
+			tick_if(ring, arm(ring, 1)); /* said once, and many a loop then waits for the next end at once */
 	}
 	nmx__check_after_sync(ring);
 	return n;
@@ -192,7 +206,7 @@ static int arm_all(struct nmx_wait_entry *entries, uint32_t n)
 	for (; armed < n && err == 0; armed++) {
 		struct nmx_wait_entry *entry = &entries[armed];
 		struct nmx__ring *ring = ring_of(entry, &slots);
-		int news = holds_frames(entry) ? 1 : arm(ring, slots);
+		int news = holds_frames(entry) ? 1 : arm_alone(ring, slots, "nmx_wait");
 
 		entry->ready = news > 0;
 		ready += news > 0;

@@ -54,12 +54,14 @@ static int bpf(int command, union bpf_attr *attr)
 
 static int bpf_fd(int command, union bpf_attr *attr)
 {
-	int fd = bpf(command, attr);
+	int fd;
 
-	if (fd < 0)
-		return fd;
-	fd = nmx__fd_track(fd);
-	return fd < 0 ? -errno : fd;
+	nmx__fork_hold();
+	fd = bpf(command, attr);
+	if (fd >= 0 && nmx__fd_track_held(fd) < 0)
+		fd = -errno;
+	nmx__fork_let();
+	return fd;
 }
 
 static int make_map(enum bpf_map_type type, const char *name, uint32_t entries)

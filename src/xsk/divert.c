@@ -359,7 +359,7 @@ int nmx__divert_start(struct nmx__divert *divert, struct nmx_report *why)
 	if (divert->kind == NMX__DIVERT_HOST)
 		err = attach_program(divert, SLOT_NEAR,
 		                     nmx__bpf_load_inject(divert->nic, divert->marks ? NMX__HOST_MARK : 0), why);
-	if (!err)
+	if (!err && !divert->gives_only)
 		err = attach_program(divert, SLOT_NIC,
 		                     nmx__bpf_load_divert(divert->near,
 		                                          divert->kind == NMX__DIVERT_WIRE ? NMX__HOST_MARK : 0),

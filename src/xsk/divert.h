@@ -22,6 +22,7 @@ enum nmx__divert_kind { NMX__DIVERT_HOST, NMX__DIVERT_WIRE };
 
 struct nmx__divert {
 	enum nmx__divert_kind kind;
+	bool gives_only; /* HOST: the host gets packets of us, and keeps its own; to be set before start */
 	bool marks;     /* HOST: what is injected is marked, for a WIRE beside it to let it pass */
 	int nic;        /* ifindex of the interface */
 	int near, far;  /* ifindex of the pair's ends, each in its namespace; 0 */

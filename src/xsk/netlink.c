@@ -33,8 +33,11 @@ int nmx__nl_open(uint32_t groups)
 
 int nmx__nl_netns(int fd)
 {
-	int netns = nmx__fd_track(ioctl(fd, SIOCGSKNS)); /* close-on-exec */
+	int netns;
 
+	nmx__fork_hold();
+	netns = nmx__fd_track_held(ioctl(fd, SIOCGSKNS)); /* close-on-exec */
+	nmx__fork_let();
 	return netns < 0 ? -errno : netns;
 }
 

@@ -128,24 +128,27 @@ static int receive(int channel, struct answer *answer, int *fds, uint32_t num_fd
 	struct pollfd readable = { .fd = channel, .events = POLLIN };
 	uint32_t got = 0;
 	ssize_t n;
-	int ready;
+	int ready, err;
 
 	do
 		ready = poll(&readable, 1, TIMEOUT_MS);
 	while (ready < 0 && errno == EINTR);
 	if (ready <= 0)
 		return ready == 0 ? -ETIMEDOUT : -errno;
+	nmx__fork_hold();
 	n = recvmsg(channel, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-	if (n < 0)
-		return -errno;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c)) {
+	err = errno;
+	for (struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c)) {
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
 		got = (uint32_t)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
 		memcpy(fds, CMSG_DATA(c), got * sizeof(int));
 	}
 	for (uint32_t i = 0; i < got; i++)
-		fds[i] = nmx__fd_track(fds[i]);
+		fds[i] = nmx__fd_track_held(fds[i]);
+	nmx__fork_let();
+	if (n < 0)
+		return -err;
 	if (n != sizeof(*answer))
 		return -ECHILD; /* it was killed before it could say anything */
 	if (answer->err)

@@ -95,14 +95,17 @@ static int set_ring(int fd, int option, uint32_t entries)
 static int map_ring(int fd, struct nmx__xring *ring, const struct xdp_ring_offset *at, uint64_t page, uint32_t entries, size_t entry_bytes)
 {
 	size_t bytes = at->desc + entries * entry_bytes;
-	uint8_t *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, (off_t)page);
+	uint8_t *map;
+	int err;
 
-	if (map == MAP_FAILED)
-		return errno;
-	if (nmx__map_track(map, bytes, false) < 0) {
+	nmx__fork_hold();
+	map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, (off_t)page);
+	err = map == MAP_FAILED ? errno : nmx__map_track_held(map, bytes, false) < 0 ? ENOMEM : 0;
+	nmx__fork_let();
+	if (err && map != MAP_FAILED)
 		munmap(map, bytes);
-		return ENOMEM;
-	}
+	if (err)
+		return err;
 	*ring = (struct nmx__xring){ .producer = (_Atomic uint32_t *)(map + at->producer), .consumer = (_Atomic uint32_t *)(map + at->consumer),
 		                     .flags = (_Atomic uint32_t *)(map + at->flags), .entries = map + at->desc, .mask = entries - 1,
 		                     .map = map, .map_bytes = bytes };
@@ -129,9 +132,19 @@ struct opening {
 	int umem_fd;     /* the socket that has registered the buffers; -1 */
 };
 
+static int new_socket(void)
+{
+	int fd;
+
+	nmx__fork_hold();
+	fd = nmx__fd_track_held(socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0));
+	nmx__fork_let();
+	return fd;
+}
+
 static int make_socket(const struct nmx__xsk_plan *plan, uint32_t index)
 {
-	return plan->sockets ? plan->sockets[index] : nmx__fd_track(socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0));
+	return plan->sockets ? plan->sockets[index] : new_socket();
 }
 
 /* In chunks that need no alignment every buffer can be used whole; where the device itself writes into them that would
@@ -324,11 +337,10 @@ static int try_queue(const struct nmx__xsk_device *device, uint32_t queue, uint3
 	struct opening o = { .device = &same, .plan = &tiny, .rx_entries = 4, .tx_entries = 4, .flags = flags, .umem_fd = -1 };
 	struct nmx__xsk_queue q = { .queue = queue, .rx_fd = -1, .tx_fd = -1 };
 	const char *what;
-	int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+	int fd = new_socket();
 	int err = area == MAP_FAILED || fd < 0 ? ENOMEM : open_first(&o, &q, fd, false, &what);
 
-	if (fd >= 0)
-		close(fd);
+	nmx__fd_close(fd);
 	if (area != MAP_FAILED)
 		munmap(area, bytes);
 	return err;
@@ -357,7 +369,7 @@ static int make_sockets(const struct nmx__xsk_device *device, const struct nmx__
 
 	for (uint32_t i = 0; i < device->num_queues; i++) {
 		struct nmx__xsk_queue *q = &device->queues[i];
-		bool rx = q->rx_fd >= 0, tx = q->tx_fd >= 0;
+		bool rx = q->rx_fd == NMX__XSK_WANTED, tx = q->tx_fd == NMX__XSK_WANTED;
 
 		q->rx_fd = rx && err == 0 ? make_socket(plan, i) : -1;
 		err = rx && q->rx_fd < 0 && err == 0 ? errno : err;

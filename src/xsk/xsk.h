@@ -36,9 +36,11 @@ struct nmx__xring {
 	size_t map_bytes;
 };
 
+#define NMX__XSK_WANTED (-2) /* no descriptor: what is closed before it was opened must not close somebody's */
+
 struct nmx__xsk_queue {
 	uint32_t queue;
-	int rx_fd, tx_fd;           /* -1: not that way */
+	int rx_fd, tx_fd;           /* -1: not that way; before the open, NMX__XSK_WANTED */
 	struct nmx__xring rx, fill; /* the receiver's */
 	struct nmx__xring tx, done; /* the sender's */
 	int claim;                  /* says to others who has the queue; -1 */
@@ -72,7 +74,7 @@ struct nmx__xsk_plan {
 bool nmx__xsk_takes_chains(void);
 
 /* Makes and binds the sockets.  The caller has set device->ifindex, ->name and, for each of num_queues queues,
- * queues[i].queue and whether rx_fd, tx_fd are wanted (0) or not (-1).  Fills in the rest.
+ * queues[i].queue and whether rx_fd, tx_fd are wanted (NMX__XSK_WANTED) or not (-1).  Fills in the rest.
  * Errors: NMX_ERR_BUSY (with who has the queue), NMX_ERR_PERMISSION, NMX_ERR_NO_MEMORY (with the limit that stands in the
  * way), NMX_ERR_NO_SUCH (gone since), NMX_ERR_UNSUPPORTED_PLATFORM, NMX_ERR_BIND_FAIL. */
 NMX_MUST_CHECK int nmx__xsk_open(struct nmx__xsk_device *device, const struct nmx__xsk_plan *plan, struct nmx_report *why);
