@@ -40,7 +40,7 @@ uint64_t now_ns(void);
 void two_cpus(int cpu[2]); /* the first two processors that we may use */
 void pin(int cpu);
 double quantile(double *values, int n, double q); /* sorts them */
-const char *temporary_directory(void);            /* goes, with what is in it, when the calling process ends by itself */
+const char *temporary_directory(void); /* goes, with what is in it, when the calling process and its children have ended */
 bool named_in(const char *name, char **names);    /* no names: all are meant */
 
 /* What is measured of a run: after a tenth of its time to warm up. */

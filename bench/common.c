@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* What every benchmark needs: an end with a reason, a clock, processors, medians. */
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <sched.h>
 #include <stdio.h>
@@ -61,9 +62,6 @@ double quantile(double *values, int n, double q)
 	return values[(int)((n - 1) * q + 0.5)];
 }
 
-static char directory[] = "/dev/shm/nmx-bench-XXXXXX";
-static pid_t owner;
-
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
 	(void)st;
@@ -72,19 +70,31 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
 	return remove(path);
 }
 
-static void remove_directory(void)
-{
-	if (getpid() == owner) /* not a child that ends */
-		nftw(directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-}
-
+/* A process that waits for the end of this one and of its children, whatever it is, and removes the directory. */
 const char *temporary_directory(void)
 {
-	if (!mkdtemp(directory))
+	static char directory[] = "/dev/shm/nmx-bench-XXXXXX";
+	int alive[2];
+	pid_t pid;
+	char byte;
+
+	if (pipe2(alive, O_CLOEXEC) < 0 || !mkdtemp(directory))
 		die(directory, strerror(errno));
-	owner = getpid();
-	atexit(remove_directory);
-	return directory;
+	fflush(stdout);
+	if ((pid = fork()) < 0)
+		die("fork", strerror(errno));
+	if (pid > 0) {
+		close(alive[0]);
+		return directory;
+	}
+	setsid();
+	close(alive[1]);
+	for (int fd = 0; fd <= 2; fd++) /* nobody is to wait for what it might say */
+		close(fd);
+	while (read(alive[0], &byte, 1) < 0 && errno == EINTR)
+		;
+	nftw(directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+	_exit(0);
 }
 
 bool named_in(const char *name, char **names)

@@ -34,23 +34,30 @@ for loop in rx_by_hand rx_for_each rx_recv rx_recv_batch tx_by_hand tx_batch tx_
 	printf '\n'
 done
 
-# A sync of an interface, as the build directory's compiler made it.  The two programs are told apart by the function that a
-# turn is; what plays the kernel is outside of it, but for sendto, which is not counted.
+# A sync of an interface, as the build directory's compiler made it.  Counted is what happens in the functions named, but
+# for sendto, where the kernel is played.  sync_cost CASE nmx|xsk FUNCTION...
 sync_cost() {
-	out=$(valgrind --tool=callgrind --dump-instr=no --toggle-collect="$3" --toggle-collect=sendto --callgrind-out-file="$work/out.%p" \
-		"$build/nmx-bench-sync" --count "$1" "$2" 2>"$work/err") || { grep -v '^==' "$work/err" >&2; exit 1; }
+	case=$1 who=$2 toggles=--toggle-collect=sendto
+	shift 2
+	for function; do toggles="$toggles --toggle-collect=$function"; done
+	out=$(valgrind --tool=callgrind --dump-instr=no $toggles --callgrind-out-file="$work/out.%p" \
+		"$build/nmx-bench-sync" --count "$case" "$who" 2>"$work/err") || { grep -v '^==' "$work/err" >&2; exit 1; }
 	cat "$work"/out.* | awk -v n="${out##* }" '/^totals:/ { total += $2 } END { printf "%.1f", total / n }'
 	rm -f "$work"/out.*
 }
+
+minus() { echo "$1 $2" | awk '{ printf "%.1f", $1 - $2 }'; }
 
 if [ "$(id -u)" -ne 0 ]; then
 	echo "instructions: as root, those of a sync of an interface as well"
 	exit 0
 fi
-printf '\n%-22s%10s%10s%10s\n' 'sync, batch 64' nmx bare 'nmx adds'
+printf '\n%-22s%10s%10s%10s%10s%10s\n' 'interface, batch 64' program sync checksums bare adds
 for loop in 'sync-rx nmx_receive bare_receive' 'sync-tx nmx_send bare_send' 'sync-fwd nmx_forward_all bare_forward'; do
 	set -- $loop
-	ours=$(sync_cost "$1" nmx "$2")
+	all=$(sync_cost "$1" nmx "$2")
+	sync=$(sync_cost "$1" nmx nmx_rx_sync nmx_tx_sync)
+	plain=$(sync_cost "$1" nmx nmx_rx_sync nmx_tx_sync complete_singles)
 	bare=$(sync_cost "$1" xsk "$3")
-	printf '%-22s%10s%10s%10s\n' "$1" "$ours" "$bare" "$(echo "$ours $bare" | awk '{ printf "%.1f", $1 - $2 }')"
+	printf '%-22s%10s%10s%10s%10s%10s\n' "$1" "$(minus "$all" "$sync")" "$plain" "$(minus "$sync" "$plain")" "$bare" "$(minus "$plain" "$bare")"
 done

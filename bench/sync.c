@@ -45,12 +45,10 @@ static struct xsk_ring find_ring(uint64_t page, const struct xdp_ring_offset *at
 {
 	uint64_t start, end, offset, entries = 1;
 	struct xsk_ring ring = { 0 };
-	char line[512];
 	FILE *maps = fopen("/proc/self/maps", "re");
+	char line[512];
 
-	if (!maps)
-		die("/proc/self/maps", strerror(errno));
-	while (fgets(line, sizeof(line), maps)) {
+	while (maps && fgets(line, sizeof(line), maps)) {
 		if (!strstr(line, "socket:[") || sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %" SCNx64, &start, &end, &offset) != 3 || offset != page)
 			continue;
 		while (at->desc + 2 * entries * entry_size <= end - start)
@@ -60,7 +58,8 @@ static struct xsk_ring find_ring(uint64_t page, const struct xdp_ring_offset *at
 			                  .entries = (void *)(uintptr_t)(start + at->desc),
 			                  .mask = (uint32_t)entries - 1 };
 	}
-	fclose(maps);
+	if (maps)
+		fclose(maps);
 	return ring;
 }
 
@@ -90,28 +89,33 @@ static uint8_t *where(uint64_t address)
 
 static uint64_t packet_of(uint64_t filled) { return (filled & kernel.mask) + kernel.offset; }
 
-/* From where the real one is; the packets have been written by then, into every buffer that it has been given. */
+/* From where the real one is. */
 static void play(enum job job)
 {
 	if (job != TX) {
+		if (!kernel.rx.producer || !kernel.fill.consumer)
+			die("the receive ring", "is not to be found");
 		kernel.received = *kernel.rx.producer;
 		kernel.taken = *kernel.fill.consumer;
-		for (uint32_t i = kernel.taken; i != *kernel.fill.producer; i++)
-			write_frame(where(packet_of(*xsk_addr(&kernel.fill, i))), LEN);
 	}
 	if (job != RX_DROP) {
+		if (!kernel.tx.consumer || !kernel.comp.producer)
+			die("the transmit ring", "is not to be found");
 		kernel.sent = *kernel.tx.consumer;
 		kernel.completed = *kernel.comp.producer;
 	}
 	kernel.playing = true;
 }
 
+/* The packets themselves are written into each buffer when it comes by the first time. */
 TURN kernel_receives(uint32_t n)
 {
 	struct played *k = &kernel;
 
 	if (acquire(k->fill.producer) - k->taken < n)
 		die("the fill ring", "runs dry");
+	for (uint32_t i = 0; i < n && k->received < 8 * SLOTS; i++)
+		write_frame(where(packet_of(*xsk_addr(&k->fill, k->taken + i))), LEN);
 	for (uint32_t i = 0; i < n; i++)
 		*xsk_desc(&k->rx, k->received + i) = (struct xdp_desc){ .addr = packet_of(*xsk_addr(&k->fill, k->taken + i)), .len = LEN };
 	k->taken += n;
@@ -146,13 +150,13 @@ ssize_t played_sendto(int fd, const void *data, size_t size, int flags, const vo
 
 /* ---- the loops: a turn moves a batch */
 
-static struct xsk from, to;
+static struct xsk bare_from, bare_to;
 static struct receiver receiver;
 static struct sender sender;
 static struct forwarder forwarder;
 static struct nmx_port *ports[2];
-static struct nmx_rx *rx;
-static struct nmx_tx *tx;
+static struct nmx_rx *nmx_in;
+static struct nmx_tx *nmx_out;
 static uint64_t bytes;
 
 TURN bare_receive(void) { take(&receiver, BATCH); }
@@ -172,8 +176,8 @@ static void check(int err)
 
 TURN nmx_receive(void)
 {
-	check(nmx_rx_sync(rx));
-	nmx_rx_for_each (rx, frame)
+	check(nmx_rx_sync(nmx_in));
+	nmx_rx_for_each (nmx_in, frame)
 		bytes += frame.len;
 }
 
@@ -181,20 +185,20 @@ TURN nmx_send(void)
 {
 	struct nmx_batch batch;
 
-	if (nmx_tx_space(tx) >= BATCH) {
-		check(nmx_tx_reserve(tx, BATCH, &batch));
+	if (nmx_tx_space(nmx_out) >= BATCH) {
+		check(nmx_tx_reserve(nmx_out, BATCH, &batch));
 		while (nmx_batch_packet(&batch, LEN))
 			;
 		nmx_batch_commit(&batch);
 	}
-	check(nmx_tx_sync(tx));
+	check(nmx_tx_sync(nmx_out));
 }
 
 TURN nmx_forward_all(void)
 {
-	check(nmx_rx_sync(rx));
-	nmx_forward(rx, tx, BATCH);
-	check(nmx_tx_sync(tx));
+	check(nmx_rx_sync(nmx_in));
+	nmx_forward(nmx_in, nmx_out, BATCH);
+	check(nmx_tx_sync(nmx_out));
 }
 
 /* Nothing but what the kernel does: buffers go back as they came. */
@@ -222,13 +226,13 @@ TURN null_forward(void)
 static void open_bare(enum job job)
 {
 	if (job != TX)
-		xsk_open(&from, "c0", XSK_RX, SLOTS, NULL);
+		xsk_open(&bare_from, "c0", XSK_RX, SLOTS, NULL);
 	if (job != RX_DROP)
-		xsk_open(&to, "c1", XSK_TX, SLOTS, job == FORWARD ? &from : NULL);
-	receiver = (struct receiver){ .x = &from, .filled = SLOTS };
-	sender = (struct sender){ .x = &to, .first_chunk = SLOTS, .slots = SLOTS };
-	forwarder = (struct forwarder){ .from = &from, .to = &to, .filled = SLOTS };
-	kernel = (struct played){ .rx = from.rx, .fill = from.fill, .tx = to.tx, .comp = to.comp, .mask = ~(uint64_t)(CHUNK - 1), .offset = HEADROOM, .area = from.umem };
+		xsk_open(&bare_to, "c1", XSK_TX, SLOTS, job == FORWARD ? &bare_from : NULL);
+	receiver = (struct receiver){ .x = &bare_from, .filled = SLOTS };
+	sender = (struct sender){ .x = &bare_to, .first_chunk = SLOTS, .slots = SLOTS };
+	forwarder = (struct forwarder){ .from = &bare_from, .to = &bare_to, .filled = SLOTS };
+	kernel = (struct played){ .rx = bare_from.rx, .fill = bare_from.fill, .tx = bare_to.tx, .comp = bare_to.comp, .mask = ~(uint64_t)(CHUNK - 1), .offset = HEADROOM, .area = bare_from.umem };
 	play(job);
 }
 
@@ -248,24 +252,24 @@ static void open_nmx(enum job job)
 {
 	if (job != TX) {
 		ports[0] = open_port("netmap:c0", NMX_RX_ONLY);
-		check(nmx_rx_ring(ports[0], 0, &rx));
+		check(nmx_rx_ring(ports[0], 0, &nmx_in));
 	}
 	if (job != RX_DROP) {
 		ports[1] = open_port("netmap:c1", NMX_TX_ONLY);
-		check(nmx_tx_ring(ports[1], 0, &tx));
-		check(nmx_tx_sync(tx));
+		check(nmx_tx_ring(ports[1], 0, &nmx_out));
+		check(nmx_tx_sync(nmx_out));
 	}
 	kernel = (struct played){ .mask = UINT64_MAX, .offset = (uint64_t)HEADROOM << XSK_UNALIGNED_BUF_OFFSET_SHIFT };
-	if (rx)
-		kernel.area = rx->bufs - HEADROOM; /* where AF_XDP has to put a packet for it to begin a buffer */
+	if (nmx_in)
+		kernel.area = nmx_in->bufs - HEADROOM; /* where AF_XDP has to put a packet for it to begin a buffer */
 	find_rings(job);
 	play(job);
 }
 
 static void close_nmx(void)
 {
-	nmx_rx_close(rx);
-	nmx_tx_close(tx);
+	nmx_rx_close(nmx_in);
+	nmx_tx_close(nmx_out);
 	kernel.playing = false;
 	nmx_close(ports[0]);
 	nmx_close(ports[1]);

@@ -65,8 +65,8 @@ int load_xdp_program(const struct bpf_insn *code, uint32_t instructions)
 static int load_program(int map)
 {
 	const struct bpf_insn code[] = {
-		{ .code = BPF_LDX | BPF_MEM | BPF_W, .dst_reg = 2, .src_reg = 1, .off = 16 },
-		{ .code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = 1, .src_reg = BPF_PSEUDO_MAP_FD, .imm = map },
+		{ .code = BPF_LDX | BPF_MEM, .dst_reg = 2, .src_reg = 1, .off = 16 },
+		{ .code = BPF_LD | BPF_DW, .dst_reg = 1, .src_reg = BPF_PSEUDO_MAP_FD, .imm = map },
 		{ 0 }, /* the upper half of the constant */
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 3, .imm = XDP_PASS },
 		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_redirect_map },
@@ -113,6 +113,14 @@ static struct xsk_ring map_ring(int fd, const struct xdp_ring_offset *at, uint32
 		                  .mask = slots - 1 };
 }
 
+/* More than 32 packets a kick, where the kernel can. */
+static void raise_budget(int fd, uint32_t slots)
+{
+	uint32_t budget = slots < 256 ? slots : 256;
+
+	(void)setsockopt(fd, SOL_XDP, XDP_MAX_TX_SKB_BUDGET, &budget, sizeof(budget));
+}
+
 static void make_rings(struct xsk *x, int directions, uint32_t slots)
 {
 	struct xdp_mmap_offsets at;
@@ -130,12 +138,9 @@ static void make_rings(struct xsk *x, int directions, uint32_t slots)
 	x->comp = map_ring(x->fd, &at.cr, slots, sizeof(uint64_t), XDP_UMEM_PGOFF_COMPLETION_RING);
 	if (directions & XSK_RX)
 		x->rx = map_ring(x->fd, &at.rx, slots, sizeof(struct xdp_desc), XDP_PGOFF_RX_RING);
-	if (directions & XSK_TX)
+	if (directions & XSK_TX) {
 		x->tx = map_ring(x->fd, &at.tx, slots, sizeof(struct xdp_desc), XDP_PGOFF_TX_RING);
-	if (directions & XSK_TX) { /* more than 32 packets a kick, where the kernel can */
-		uint32_t budget = slots < 256 ? slots : 256;
-
-		(void)setsockopt(x->fd, SOL_XDP, XDP_MAX_TX_SKB_BUDGET, &budget, sizeof(budget));
+		raise_budget(x->fd, slots);
 	}
 }
 

@@ -158,6 +158,8 @@ static int run_on(struct port *a, struct port *b, const struct bridge_options *o
 	if (bridge_start(&bridge, a, b, (uint32_t)options->burst, options->copy) != EXIT_OK)
 		return EXIT_FAILED;
 	say_begin(&bridge);
+	if (strcmp(a->link.name, b->link.name) == 0) /* the interface and its host: one is enough to tell of the link */
+		link_start(&b->link, "bridge", "");
 	link_await((struct link *[]){ &a->link, &b->link }, 2, options->wait_ns);
 	live_start(&live, options->quiet);
 	uint64_t begin = clock_ns();

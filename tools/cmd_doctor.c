@@ -11,6 +11,7 @@
 
 #include <nmx/inspect.h>
 
+#include "doctor_interface.h"
 #include "json.h"
 #include "say.h"
 #include "summary.h"
@@ -288,8 +289,10 @@ static int doctor_command(const void *given)
 
 	if (options->json)
 		json_begin(&json, stdout);
-	if (options->name)
+	if (options->name) {
 		explain(&visit); /* what was asked comes first */
+		visit.ok &= doctor_interface(options->name, visit.json);
+	}
 	show_machine(visit.json);
 	show_backends(options, visit.json);
 	show_segments(&visit);
@@ -303,7 +306,10 @@ static int doctor_command(const void *given)
 const struct command cmd_doctor = {
 	.name = "doctor",
 	.summary = "say what works here, and clean up after the dead",
-	.details = "Exit status 1: the port cannot be opened, or buffers do not add up, or cleaning failed.\n",
+	.details = "Of an interface it knows the traps: what is found, why it matters, and the command that mends it.  Nothing\n"
+		   "is opened or changed.\n"
+		   "Exit status 1: the port cannot be opened, or there is trouble with it, or buffers do not add up, or\n"
+		   "cleaning failed.\n",
 	.opts = doctor_opts,
 	.num_opts = sizeof(doctor_opts) / sizeof(*doctor_opts),
 	.size = sizeof(struct doctor_options),

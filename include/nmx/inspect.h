@@ -71,6 +71,47 @@ struct nmx_audit {
 NMX_MUST_CHECK int nmx_segment_audit(const char *directory, const char *segment, struct nmx_audit *audit,
                                      struct nmx_report *report);
 
+/* ---- interfaces */
+
+enum nmx_feature { NMX_FEATURE_UNKNOWN, NMX_FEATURE_OFF, NMX_FEATURE_ON };
+enum nmx_xdp { NMX_XDP_NONE, NMX_XDP_NATIVE, NMX_XDP_GENERIC, NMX_XDP_DEVICE, NMX_XDP_SEVERAL };
+
+/* An interface, as a port of a name would find it.  Queue counts of 0 mean that the driver does not say, which is mostly
+ * one queue. */
+struct nmx_interface_info {
+	char name[16];            /* of the interface */
+	char kind[16];            /* of a virtual one: "veth", "tun"; "" */
+	char driver[32], bus[32]; /* "" where the kernel does not say */
+	int32_t ifindex;
+	int32_t numa_node;        /* that the device is next to; -1: none */
+	uint32_t mtu;
+	bool up, running;         /* as its administrator has set it; and there is a link */
+	/* Queues, and which of them the port's name asks for. */
+	bool wants_nic, wants_host;
+	uint32_t rx_queues, tx_queues;
+	uint32_t rss_queues;      /* what is received is spread over queues 0 to this - 1 */
+	uint32_t first_queue, num_queues; /* that the port would receive from */
+	/* XDP.  What the driver can is told from Linux 6.3 on; that it can does not say that it will, see gro_hw. */
+	uint32_t native, zero_copy, long_packets; /* enum nmx_feature */
+	uint32_t attached;        /* enum nmx_xdp: a program that is there now */
+	uint32_t prog_id;
+	char prog_name[16];       /* "" where that is not ours to know */
+	bool prog_is_ours;        /* of a port of nmx, which other queues can join */
+	char queue_user[96];      /* who has the first of the queues that is in use, "nmx (process 12)"; "" */
+	char host_user[128];      /* who has the host rings; "" */
+	/* What the device does with packets before we see them; and what it does for the host, which somebody else has to
+	 * where host rings take the packets.  enum nmx_feature */
+	uint32_t rx_vlan, gro_hw, lro;
+	uint32_t rx_checksum, tx_checksum, tso;
+	/* This process. */
+	uint64_t memlock, memlock_needed; /* bytes; UINT64_MAX: no limit */
+	struct nmx_report rights; /* err is 0, or NMX_ERR_PERMISSION, and the text says which are lacking and what gives them */
+};
+
+/* Looks at the interface that a port's name ("eth0", "xdp:eth0-2", "eth0^") is about.  Changes and opens nothing.
+ * Errors: NMX_ERR_BAD_NAME, NMX_ERR_FALLBACK_UNSUPPORTED (the name of another kind of port), NMX_ERR_NO_SUCH, NMX_ERR_IO. */
+NMX_MUST_CHECK int nmx_interface_inspect(const char *name, struct nmx_interface_info *info, struct nmx_report *report);
+
 #ifdef __cplusplus
 }
 #endif

@@ -169,24 +169,33 @@ static int build_extent(struct nmx_port *port, struct xdp_port *x, uint32_t regi
 	               : nmx__extent_build(&x->extent, x->seg, &plan, why);
 }
 
-static uint32_t in_steps(uint32_t bufs) { return (bufs + DEVICE_BUFS - 1) / DEVICE_BUFS * DEVICE_BUFS; }
+/* As many again as the port takes, for what other ports send here. */
+static uint32_t bufs_to_register(const struct nmx_port *port, const struct xdp_port *x)
+{
+	struct nmx__extent_plan plan;
+	uint64_t bufs;
+
+	(void)plan_extent(port, x, &plan, 0);
+	bufs = plan.num_held + (uint64_t)plan.num_tx * x->tx_slots + (uint64_t)plan.num_rx * x->rx_slots;
+	return (uint32_t)min_u64(x->seg->num_bufs, (2 * bufs + DEVICE_BUFS - 1) / DEVICE_BUFS * DEVICE_BUFS);
+}
 
 /* Claims what the port needs, and decides how much of the segment the devices get: so much that what other ports send
  * here is mostly among it, if there is so much; in the end as much as is needed. */
 static int make_extent(struct nmx_port *port, struct xdp_port *x, struct nmx_report *why)
 {
-	uint32_t most = x->seg->num_bufs, marked = min_u32(most, DEVICE_BUFS), end = most;
+	uint32_t marked = bufs_to_register(port, x), end = 0;
 	int err = build_extent(port, x, marked, why);
 
 	if (err == 0 && (end = nmx__extent_bufs_end(&x->extent)) > marked) {
 		nmx__extent_release(&x->extent);
-		marked = most; /* what is claimed now may be others than those of before */
+		marked = x->seg->num_bufs; /* what is claimed now may be others than those of before */
 		err = build_extent(port, x, marked, why);
 		end = err == 0 ? nmx__extent_bufs_end(&x->extent) : 0;
 	}
 	if (err < 0)
 		return err;
-	x->device_bufs = min_u32(marked, in_steps(end));
+	x->device_bufs = min_u32(marked, max_u32(bufs_to_register(port, x), (end + DEVICE_BUFS - 1) / DEVICE_BUFS * DEVICE_BUFS));
 	if (nmx__seg_reserve_for_device(x->seg, x->device_bufs, NULL) == 0)
 		return 0;
 	x->device_bufs = end;
@@ -379,6 +388,9 @@ static void note_mode(struct nmx_port *port, const struct xdp_port *x, struct nm
 	else if (is_long && !(port->options.flags & NMX_CHAINS))
 		nmx__note(why, "\"%s\" has MTU %u: packets of more than %u bytes are dropped and counted, unless the port is opened with NMX_CHAINS", name,
 		          x->interface.mtu, NMX__BUF_LEN);
+	if (x->rx_queues && !*x->interface.kind && x->driver.rx_vlan == NMX__FEATURE_ON)
+		nmx__note(why, "\"%s\": the device takes VLAN tags out of what it receives, and they are lost: ethtool -K %s rxvlan off", name,
+		          port->name.port);
 	if (x->device_bufs < DEVICE_BUFS && x->device_bufs < x->seg->num_bufs)
 		nmx__note(why, "\"%s\": memory is scarce, and only %u buffers are registered: packets of other ports may have to be copied", name,
 		          x->device_bufs);

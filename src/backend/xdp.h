@@ -4,6 +4,7 @@
 #ifndef NMX_BACKEND_XDP_H
 #define NMX_BACKEND_XDP_H
 
+#include "base/poison.h"
 #include "core/port.h"
 #include "shm/extent.h"
 #include "xsk/divert.h"
@@ -100,6 +101,23 @@ static inline bool xdp_is_registered(const struct xdp_ring *r, uint32_t index)
 }
 static inline bool xdp_is_valid(const struct xdp_ring *r, uint32_t index) { return index - NMX__FIRST_BUF < r->num_bufs - NMX__FIRST_BUF; }
 
+static inline uint8_t *xdp_data(const struct xdp_ring *r, uint32_t index) { return r->bufs + ((size_t)index << XDP_SHIFT); }
+
+static inline void xdp_poison_buf(const struct xdp_ring *r, uint32_t index, bool poison)
+{
+	if (__builtin_expect(nmx__poisoning(), 0))
+		(poison ? nmx__poison : nmx__unpoison)(xdp_data(r, index), NMX__BUF_LEN);
+}
+
+/* Of slots, as many as `count`; what is in them may be nonsense. */
+static inline void xdp_poison_slots(const struct xdp_ring *r, uint32_t at, uint32_t count, bool poison)
+{
+	if (nmx__poisoning())
+		for (; count > 0; count--, at = nmx__next(at, r->num_slots))
+			if (xdp_is_valid(r, r->nring->slot[at].buf_idx))
+				xdp_poison_buf(r, r->nring->slot[at].buf_idx, poison);
+}
+
 /* head and cur are the user's to write: a ring whose cursors left [hwcur, tail] is reset, as by netmap. */
 static inline bool xdp_cursors_valid(const struct xdp_ring *r)
 {
@@ -118,6 +136,8 @@ int nmx__xdp_receive(struct xdp_ring *r);
 int nmx__xdp_send(struct xdp_ring *r);
 /* Without handing over anything new. */
 int nmx__xdp_push_on(struct xdp_ring *r);
+/* Whether nmx__xdp_send() would hand something over: packets that have to be copied wait for buffers. */
+bool nmx__xdp_can_hand_over(const struct xdp_ring *r);
 
 /* What happened to the interface and was not told yet: NMX_ERR_GONE, NMX_ERR_LINK_DOWN, or 0. */
 int nmx__xdp_link_news(struct xdp_ring *r);

@@ -9,27 +9,11 @@
 #include <sys/socket.h>
 
 #include "backend/xdp.h"
-#include "base/poison.h"
 #include "xsk/offload.h"
 
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
-static uint8_t *data_of(const struct xdp_ring *r, uint32_t index) { return r->bufs + ((size_t)index << XDP_SHIFT); }
-
-static inline void poison_buf(const struct xdp_ring *r, uint32_t index, bool poison)
-{
-	if (unlikely(nmx__poisoning()))
-		(poison ? nmx__poison : nmx__unpoison)(data_of(r, index), NMX__BUF_LEN);
-}
-
 /* ---- giving back */
-
-static void poison_slots(const struct xdp_ring *r, uint32_t at, uint32_t count, bool poison)
-{
-	if (nmx__poisoning())
-		for (; count > 0; count--, at = nmx__next(at, r->num_slots))
-			poison_buf(r, r->nring->slot[at].buf_idx, poison);
-}
 
 /* The source that has the most need; with one there is no question. */
 static inline struct xdp_source *needy_source(struct xdp_ring *r)
@@ -103,7 +87,7 @@ static inline bool give_back(struct xdp_ring *r)
 	uint32_t n = r->num_slots, left = nmx__distance(r->hwcur, r->nring->head, n);
 	bool good = true;
 
-	poison_slots(r, r->hwcur, left, true);
+	xdp_poison_slots(r, r->hwcur, left, true);
 	while (left > 0 && good) {
 		struct xdp_source *s = needy_source(r);
 		uint32_t room = r->num_sources == 1 || s->outstanding >= r->fill_target ? left : r->fill_target - s->outstanding;
@@ -129,7 +113,7 @@ void nmx__xdp_fill(struct xdp_ring *r)
 
 		if (!xdp_is_registered(r, index))
 			continue;
-		poison_buf(r, index, true);
+		xdp_poison_buf(r, index, true);
 		nmx__held_put(r->held, index);
 		nmx__order_for_death();
 		*cell = 0;
@@ -190,18 +174,18 @@ static void show_held(struct xdp_ring *r, struct xdp_source *s, struct progress 
 	if (r->num_spare) {
 		uint32_t spare = r->spare[r->num_spare - 1];
 
-		poison_buf(r, index, false);
-		poison_buf(r, spare, false);
-		memcpy(data_of(r, spare), data_of(r, index), len);
+		xdp_poison_buf(r, index, false);
+		xdp_poison_buf(r, spare, false);
+		memcpy(xdp_data(r, spare), xdp_data(r, index), len);
 		show(r, p, spare, len, flags);
 		nmx__order_for_death();
 		r->spare[--r->num_spare] = 0;
-		poison_buf(r, index, true);
+		xdp_poison_buf(r, index, true);
 		refuse(s, p, index);
 		NMX__COUNT(r->own, rx_copied_bytes, len);
 		return;
 	}
-	poison_buf(r, index, false);
+	xdp_poison_buf(r, index, false);
 	show(r, p, index, len, flags);
 	nmx__order_for_death();
 	nmx__held_take(r->held, index);
@@ -213,7 +197,7 @@ static void complete_chain(const struct xdp_ring *r, uint32_t at, uint32_t count
 	struct nmx__fragment fragments[NETMAP_MAX_FRAGS];
 
 	for (uint32_t i = 0; i < count; i++, at = nmx__next(at, r->num_slots))
-		fragments[i] = (struct nmx__fragment){ data_of(r, r->nring->slot[at].buf_idx), r->nring->slot[at].len };
+		fragments[i] = (struct nmx__fragment){ xdp_data(r, r->nring->slot[at].buf_idx), r->nring->slot[at].len };
 	nmx__complete_checksum_of(fragments, count);
 }
 
@@ -291,7 +275,7 @@ static inline uint32_t take_run(struct xdp_ring *r, struct xdp_source *s, uint32
 		nmx__held_take(held, (uint32_t)index);
 		bytes += len;
 	}
-	poison_slots(r, p->tail, done, false);
+	xdp_poison_slots(r, p->tail, done, false);
 	if (r->repair)
 		complete_singles(r, p->tail, done);
 	p->tail = p->tail + done < r->num_slots ? p->tail + done : 0;

@@ -10,24 +10,12 @@
 #include <sys/socket.h>
 
 #include "backend/xdp.h"
-#include "base/poison.h"
 
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
-static uint8_t *data_of(const struct xdp_ring *r, uint32_t index) { return r->bufs + ((size_t)index << XDP_SHIFT); }
-
-static inline void poison_buf(const struct xdp_ring *r, uint32_t index, bool poison)
-{
-	if (unlikely(nmx__poisoning()))
-		(poison ? nmx__poison : nmx__unpoison)(data_of(r, index), NMX__BUF_LEN);
-}
-
 static void poison_range(const struct xdp_ring *r, uint32_t from, uint32_t to, bool poison)
 {
-	if (nmx__poisoning())
-		for (; from != to; from = nmx__next(from, r->num_slots))
-			if (xdp_is_valid(r, r->nring->slot[from].buf_idx))
-				poison_buf(r, r->nring->slot[from].buf_idx, poison);
+	xdp_poison_slots(r, from, nmx__distance(from, to, r->num_slots), poison);
 }
 
 /* ---- what has been sent */
@@ -39,15 +27,19 @@ static inline void step_over_copies(struct xdp_ring *r)
 		r->done = nmx__next(r->done, r->num_slots);
 }
 
-/* A buffer that no slot waits for is that of a copy; there is a place for each. */
+/* A buffer that no slot waits for is that of a copy; there is a place for each, unless a program has written into slots
+ * that were not its own: then it stays marked, until the ring is closed. */
 static __attribute__((__noinline__)) void come_back(struct xdp_ring *r, uint32_t index)
 {
 	step_over_copies(r);
-	if (r->done == r->hwcur) {
-		r->spare[r->num_spare++] = index;
-	} else {
+	if (r->done != r->hwcur) {
 		r->nring->slot[r->done].buf_idx = index;
 		r->done = nmx__next(r->done, r->num_slots);
+	} else if (r->num_spare < r->max_spare) {
+		r->spare[r->num_spare++] = index;
+	} else {
+		NMX__COUNT(r->own, drop_invalid, 1);
+		return;
 	}
 	nmx__order_for_death();
 	nmx__held_take(r->held, index);
@@ -161,9 +153,9 @@ static bool push_copy(struct xdp_ring *r, const struct netmap_slot *slot, uint32
 		return false;
 	uint32_t index = r->spare[r->num_spare - 1];
 
-	poison_buf(r, index, false);
-	poison_buf(r, slot->buf_idx, false);
-	memcpy(data_of(r, index), data_of(r, slot->buf_idx), slot->len);
+	xdp_poison_buf(r, index, false);
+	xdp_poison_buf(r, slot->buf_idx, false);
+	memcpy(xdp_data(r, index), xdp_data(r, slot->buf_idx), slot->len);
 	nmx__held_put(r->held, index);
 	nmx__order_for_death();
 	r->spare[--r->num_spare] = 0;
@@ -190,21 +182,31 @@ struct packet {
 	bool empty, overlong, lost;
 };
 
+/* Whether one of the `count` slots from `at` on has the buffer, too.  Longer packets are not sent anyway. */
+static bool is_among(const struct xdp_ring *r, uint32_t at, uint32_t count, uint32_t index)
+{
+	for (; count > 0 && count < XDP_MAX_FRAGS; count--, at = nmx__next(at, r->num_slots))
+		if (r->nring->slot[at].buf_idx == index)
+			return true;
+	return false;
+}
+
 static struct packet look(const struct xdp_ring *r, uint32_t at)
 {
 	struct packet p = { 0 };
-	uint32_t count = 0;
+	uint32_t count = 0, first = at;
 	bool more = true;
 
 	for (; more && at != r->nring->head; at = nmx__next(at, r->num_slots)) {
 		const struct netmap_slot *slot = &r->nring->slot[at];
 
-		count++;
 		more = (slot->flags & NS_MOREFRAG) != 0;
 		p.bytes += slot->len;
 		p.empty |= slot->len == 0;
 		p.overlong |= slot->len > r->max_len;
-		p.lost |= !xdp_is_valid(r, slot->buf_idx) || (xdp_is_registered(r, slot->buf_idx) && nmx__held_has(r->held, slot->buf_idx));
+		p.lost |= !xdp_is_valid(r, slot->buf_idx) || (xdp_is_registered(r, slot->buf_idx) && nmx__held_has(r->held, slot->buf_idx)) ||
+		          is_among(r, first, count, slot->buf_idx);
+		count++;
 		p.foreign += !xdp_is_registered(r, slot->buf_idx);
 	}
 	if (!more)
@@ -311,6 +313,13 @@ static inline int show_room(struct xdp_ring *r)
 	r->nring->tail = r->tail;
 	poison_range(r, before, r->tail, false);
 	return (int)nmx__distance(r->nring->cur, r->tail, r->num_slots);
+}
+
+bool nmx__xdp_can_hand_over(const struct xdp_ring *r)
+{
+	struct packet p = look(r, r->hwcur);
+
+	return p.slots > 0 && (p.lost || p.foreign <= r->num_spare || p.foreign > r->max_spare);
 }
 
 int nmx__xdp_push_on(struct xdp_ring *r)

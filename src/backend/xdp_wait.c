@@ -19,6 +19,8 @@ int nmx__xdp_reset(struct xdp_ring *r)
 {
 	r->nring->head = r->nring->cur = r->hwcur;
 	r->nring->tail = r->tail;
+	/* A sync that failed half way had them poisoned already, and they are the user's again. */
+	xdp_poison_slots(r, r->hwcur, nmx__distance(r->hwcur, r->tail, r->num_slots), false);
 	NMX__COUNT(r->own, resets, 1);
 	return NMX_ERR_RESET;
 }
@@ -114,13 +116,14 @@ static bool has_packets(const struct xdp_ring *r)
 /* Of what the user holds and has not handed over, nothing comes back. */
 static bool has_room(struct xdp_ring *r, uint32_t slots)
 {
-	uint32_t n = r->num_slots, begun = nmx__distance(r->nring->head, r->nring->cur, n), most, room;
+	uint32_t n = r->num_slots, most, room;
 
-	if (begun >= n || r->nring->head >= n)
-		return true; /* nonsense: the sync says so */
-	most = n - 1 - begun;
+	if (!xdp_cursors_valid(r))
+		return true; /* the sync says so */
+	most = n - 1 - nmx__distance(r->nring->head, r->nring->cur, n);
 	room = (uint32_t)nmx__xdp_push_on(r);
-	return room >= (slots < most ? slots : most);
+	/* What waits to be copied does not go without a sync, and there would never be more room. */
+	return room >= (slots < most ? slots : most) || nmx__xdp_can_hand_over(r);
 }
 
 int nmx__xdp_arm(struct nmx__ring *ring, uint32_t slots)

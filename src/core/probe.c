@@ -99,6 +99,34 @@ static int explain_capture(const char *text, const struct nmx__name *name, const
 	return 0;
 }
 
+/* Without opening it: that would take packets away from others for a moment. */
+static int explain_interface(const char *text, const struct nmx_port *port, struct nmx_report *why)
+{
+	struct nmx_interface_info info;
+	int err = nmx_interface_inspect(text, &info, why);
+	bool by_tc;
+
+	if (err < 0)
+		return err;
+	if (info.rights.err < 0) {
+		if (why)
+			*why = info.rights;
+		return info.rights.err;
+	}
+	if (info.wants_nic && info.prog_id && !info.prog_is_ours)
+		return nmx__fail(why, NMX_ERR_BUSY, 0, "\"%s\" has another XDP program (%s, id %u): ip link set dev %s xdp off", info.name,
+		                 *info.prog_name ? info.prog_name : "of unknown name", info.prog_id, info.name);
+	if (info.wants_nic && *info.queue_user)
+		return nmx__fail(why, NMX_ERR_BUSY, 0, "\"%s\" is in use by %s", port->info.name, info.queue_user);
+	if (info.wants_host && *info.host_user)
+		return nmx__fail(why, NMX_ERR_BUSY, 0, "the host rings of \"%s\" are in use by %s", info.name, info.host_user);
+	by_tc = !info.wants_nic || info.native == NMX_FEATURE_OFF;
+	nmx__note(why, "\"%s\" is an interface%s%s%s: packets come %s%s", port->info.name, *info.driver ? " (" : "", info.driver,
+	          *info.driver ? ")" : "", by_tc ? "by tc and a pair of interfaces of ours" : "by AF_XDP in its driver",
+	          by_tc ? "" : info.zero_copy == NMX_FEATURE_ON ? ", without a copy" : ", copied once by the kernel");
+	return 0;
+}
+
 static int explain(const char *text, const struct nmx_port *port, struct nmx_report *why)
 {
 	const struct nmx_options *o = &port->options;
@@ -106,6 +134,8 @@ static int explain(const char *text, const struct nmx_port *port, struct nmx_rep
 	switch (port->backend->id) {
 	case NMX_PIPE:
 		return explain_pipe(&port->name, o, why);
+	case NMX_XDP:
+		return explain_interface(text, port, why);
 	case NMX_PCAP:
 		return explain_capture(text, &port->name, o, why);
 	default:

@@ -396,7 +396,8 @@ int nmx__xsk_open(struct nmx__xsk_device *device, const struct nmx__xsk_plan *pl
 		return err;
 	}
 	device->chains = (o.flags & XDP_USE_SG) != 0;
-	claim_queues(device);
+	if (!plan->sockets) /* else its number is of another network namespace, and some other interface has it here */
+		claim_queues(device);
 	return 0;
 }
 

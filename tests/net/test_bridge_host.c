@@ -268,7 +268,8 @@ int main(int argc, char **argv)
 		} else {
 			printf("%d queues\n", queues[i]);
 			through_the_bridge(&bridge_rates);
-			beside_two_taps(&bridge_rates);
+			if (i == 0)
+				beside_two_taps(&bridge_rates);
 		}
 		remove_link();
 	}

@@ -52,31 +52,36 @@ static int64_t keep_what_fits(const char *file, uint32_t mtu)
 	return EXPECT(from && to, "%s: %s", file, error) ? (large ? count : 0) : -1;
 }
 
-static void through(const char *file, uint32_t mtu, const char *queues)
+/* False: a failure, after which the next would not be worth the time. */
+static bool through(const char *file, uint32_t mtu, const char *queues)
 {
 	int64_t count = keep_what_fits(file, mtu);
 	/* Room for all of a large one, which is sent at once. */
 	const char *slots = count < 500 ? "1024" : "8192";
 	char number[32];
+	bool good;
 
 	if (count <= 0)
-		return;
+		return count == 0;
 	snprintf(number, sizeof(number), "%lld", (long long)count);
 	NMX_IN(RECEIVER, &dump, "dump", "eth0", out, "--dir", run_dir, "-q", "--json", "-n", number, "--timeout", "5",
 	       "--slots", slots);
 	if (!net_await_port(&dump))
-		return;
+		return false;
 	NMX_IN(SENDER, &replay, "replay", in, "eth0", "--dir", run_dir, "-r", "max", "-q", "--json");
-	child_ends(&replay, 0);
-	child_ends(&dump, 0);
-	EXPECT(json_number(&replay, "packets") == count, "%s: MTU %u, %s queues: %s", file, mtu, queues, replay.out);
-	EXPECT(json_number(&dump, "packets") == count, "%s: MTU %u, %s queues: %s", file, mtu, queues, dump.out);
-	EXPECT(json_sum(&replay, "drops") + json_sum(&dump, "drops") == 0, "%s: %s%s", file, replay.out, dump.out);
-	if (!capture_same(in, out, UINT64_MAX, 1))
+	good = child_ends(&replay, 0);
+	good = child_ends(&dump, 0) && good;
+	good = good && EXPECT(json_number(&replay, "packets") == count, "%s", replay.out);
+	good = good && EXPECT(json_number(&dump, "packets") == count, "%s", dump.out);
+	good =
+	    good && EXPECT(json_sum(&replay, "drops") + json_sum(&dump, "drops") == 0, "%s%s", replay.out, dump.out);
+	good = good && capture_same(in, out, UINT64_MAX, 1);
+	if (!good)
 		fprintf(stderr, "    %s with MTU %u and %s queues: %s%s%s%s\n", file, mtu, queues, replay.out,
 		        replay.err, dump.out, dump.err);
 	remove(out);
 	packets_in_all += (uint64_t)count;
+	return good;
 }
 
 /* A program that did not ask for chains sees none: what is longer than a slot is dropped, and counted as that. */
@@ -145,6 +150,7 @@ int main(int argc, char **argv)
 	} worlds[] = { { 1, "1", 1500 }, { 4, "4", 1500 }, { 1, "1", 9000 }, { 4, "4", 9000 } };
 	const char *path;
 	struct dirent **entries;
+	bool failed = false;
 	int n;
 
 	net_begin(argc, argv, 2);
@@ -161,11 +167,11 @@ int main(int argc, char **argv)
 		net_join(SENDER, "eth0", RECEIVER, "eth0", worlds[w].queues, (int)worlds[w].mtu, NET_QUIET);
 		bool refused = worlds[w].mtu > ETHERNET_MTU && !kernel_takes_long_packets();
 
-		for (int i = 0; i < n && !refused; i++) {
+		for (int i = 0; i < n && !refused && !failed; i++) {
 			char file[4096];
 
 			snprintf(file, sizeof(file), "%s/%s", path, entries[i]->d_name);
-			through(file, worlds[w].mtu, worlds[w].text);
+			failed = !through(file, worlds[w].mtu, worlds[w].text);
 		}
 		if (refused)
 			long_packets_are_refused();
@@ -173,6 +179,9 @@ int main(int argc, char **argv)
 			long_packets_without_chains();
 		net_script(SENDER, "ip link del eth0");
 	}
+	for (int i = 0; i < n; i++)
+		free(entries[i]);
+	free(entries);
 	remove(in);
 	run_dir_is_empty();
 	printf("%d captures, %llu packets over 1 and 4 queues, MTU 1500%s\n", n, (unsigned long long)packets_in_all,
