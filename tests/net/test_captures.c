@@ -5,14 +5,11 @@
  * $NMX_TEST_PCAPS names another directory.
  */
 #include <dirent.h>
-#include <errno.h>
-#include <linux/if_xdp.h>
 #include <pcap/pcap.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "capture.h"
@@ -106,17 +103,6 @@ static void long_packets_without_chains(void)
 	       "%s", dump.out);
 }
 
-/* Linux 6.6 and later: before, a bind does not know the flag. */
-static bool kernel_takes_long_packets(void)
-{
-	struct sockaddr_xdp nowhere = { .sxdp_family = AF_XDP, .sxdp_flags = 1 << 4 /* XDP_USE_SG */ };
-	int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
-	bool does = fd >= 0 && (bind(fd, (struct sockaddr *)&nowhere, sizeof(nowhere)) == 0 || errno != EINVAL);
-
-	close(fd);
-	return does;
-}
-
 /* Rather than that long packets come without their ends.  What only sends may: it sees how long a packet can be. */
 static void long_packets_are_refused(void)
 {
@@ -165,7 +151,7 @@ int main(int argc, char **argv)
 	snprintf(out, sizeof(out), "%s.out", run_dir);
 	for (size_t w = 0; w < sizeof(worlds) / sizeof(*worlds); w++) {
 		net_join(SENDER, "eth0", RECEIVER, "eth0", worlds[w].queues, (int)worlds[w].mtu, NET_QUIET);
-		bool refused = worlds[w].mtu > ETHERNET_MTU && !kernel_takes_long_packets();
+		bool refused = worlds[w].mtu > ETHERNET_MTU && !net_takes_long_packets();
 
 		for (int i = 0; i < n && !refused && !failed; i++) {
 			char file[4096];
@@ -185,6 +171,6 @@ int main(int argc, char **argv)
 	remove(in);
 	run_dir_is_empty();
 	printf("%d captures, %llu packets over 1 and 4 queues, MTU 1500%s\n", n, (unsigned long long)packets_in_all,
-	       kernel_takes_long_packets() ? " and 9000" : "");
+	       net_takes_long_packets() ? " and 9000" : "");
 	return expect_result();
 }
