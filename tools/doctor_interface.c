@@ -204,8 +204,11 @@ static void look_at_mtu(struct table *t)
 	    add(t, kernel && driver ? FINDING_WARNING : FINDING_TROUBLE, "MTU", "%u, and a slot carries %u bytes%s%s",
 	        i->mtu, SLOT_BYTES, kernel ? "" : "; longer packets need Linux 6.6",
 	        driver ? "" : "; the driver takes none in parts");
-	WHY(f, "longer packets are dropped and counted, but by ports opened with NMX_CHAINS, which get them in "
-	       "several slots");
+	if (kernel)
+		WHY(f, "longer packets are dropped and counted, but by ports opened with NMX_CHAINS, which get them in "
+		       "several slots");
+	else
+		WHY(f, "it cannot be opened to receive: longer packets would come without their ends");
 	MEND(f, "ip link set dev %s mtu 1500", i->name);
 }
 

@@ -48,7 +48,7 @@ static void start_traffic(void)
 		int from = i ? RIGHT : LEFT, to = i ? LEFT : RIGHT;
 
 		NMX_IN(to, &sinks[i], "sink", "eth0-0", "--verify", "--dir", run_dir, "-q", "--json", "-n", packets,
-		       "--timeout", "3", "--slots", SLOTS);
+		       "--timeout", "10", "--slots", SLOTS);
 		net_await_port(&sinks[i]);
 		NMX_IN(from, &gens[i], "gen", "eth0-1", "--verify", "--dir", run_dir, "-q", "--json", "-n", packets,
 		       "-r", rate, "-l", "60-1514");

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <linux/if_xdp.h>
 #include <net/if.h>
 #include <sched.h>
 #include <signal.h>
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -84,6 +86,17 @@ void net_needs_ports(void)
 	net_leave();
 	if (err < 0)
 		skip("%s", why.text[0] ? why.text : nmx_strerror(err));
+}
+
+/* Before, a bind does not know the flag. */
+bool net_takes_long_packets(void)
+{
+	struct sockaddr_xdp nowhere = { .sxdp_family = AF_XDP, .sxdp_flags = 1 << 4 /* XDP_USE_SG */ };
+	int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+	bool does = fd >= 0 && (bind(fd, (struct sockaddr *)&nowhere, sizeof(nowhere)) == 0 || errno != EINVAL);
+
+	close(fd);
+	return does;
 }
 
 /* In the child: into the namespace, and to die with the test. */

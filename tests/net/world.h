@@ -30,6 +30,8 @@ void net_begin(int argc, char **argv, int sides);
 void net_needs_ports(void);
 /* The same where the program is not installed. */
 void net_needs_program(const char *program, const char *package);
+/* Whether the kernel gives AF_XDP packets of several buffers: from Linux 6.6 on. */
+bool net_takes_long_packets(void);
 
 /* What the interfaces made from now on get. */
 enum net_quiet {
