@@ -95,6 +95,15 @@ static int child(void *arg)
 
 /* --- the parent --- */
 
+/* The C library's, by its other name: ThreadSanitizer has its own clone(), which takes every child for one by fork() and
+ * stops at one that shares our memory. */
+extern int __clone(int (*fn)(void *), void *stack, int flags, void *arg, ...) __attribute__((__weak__));
+
+static int clone_of(int flags, void *top, struct order *order)
+{
+	return __clone ? __clone(child, top, flags, order) : clone(child, top, flags, order);
+}
+
 /* -1 and errno.  Without a signal for its end, it is nobody's but ours to wait for, also when SIGCHLD is ignored.
  * Where the kernel is not bare (valgrind) the child gets a copy of the memory and runs beside us. */
 static pid_t make_child(struct order *order, void *stack)
@@ -107,10 +116,10 @@ static pid_t make_child(struct order *order, void *stack)
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	pid = clone(child, top, flags, order);
+	pid = clone_of(flags, top, order);
 	/* As the owner of a user namespace we may do in it, and in its network namespace, what we like. */
 	if (pid < 0 && errno == EPERM)
-		pid = clone(child, top, flags | CLONE_NEWUSER, order);
+		pid = clone_of(flags | CLONE_NEWUSER, top, order);
 	err = errno;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	errno = err;
