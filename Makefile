@@ -57,7 +57,7 @@ sanitize-address:
 sanitize-thread:
 	@$(PACKAGES) build test sanitize
 	@[ -f build-tsan/build.ninja ] || CC=clang $(MESON) setup build-tsan $(TSAN)
-	@scripts/check build-tsan --setup sanitize
+	@scripts/check build-tsan --setup rings
 
 fuzz:
 	@$(PACKAGES) build test sanitize
@@ -68,7 +68,7 @@ fuzz:
 checked:
 	@$(PACKAGES) build test
 	@[ -f build-checked/build.ninja ] || $(MESON) setup build-checked -Dchecked=true -Dtests=enabled -Dwerror=true
-	@scripts/check build-checked --setup sanitize
+	@scripts/check build-checked --setup rings
 
 bench:
 	@$(PACKAGES) build
