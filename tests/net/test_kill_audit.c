@@ -5,7 +5,7 @@
  *
  *   LEFT [gen] eth0 ==veth== eth0 [bridge] p [bridge] eth1 ==veth== eth0 [sink] RIGHT
  *
- * -n ROUNDS: instead of 12; all are killed in each.  $NMX_TEST_SEED repeats a run.
+ * -n ROUNDS: instead of 8; all are killed in each.  $NMX_TEST_SEED repeats a run.
  */
 #include "rings.h"
 
@@ -111,7 +111,7 @@ int main(int argc, char **argv)
 
 	net_begin(argc, argv, 3);
 	net_needs_ports();
-	rounds = net_args.number ? net_args.number : 12;
+	rounds = net_args.number ? net_args.number : 8;
 	net_join(MIDDLE, "eth0", LEFT, "eth0", QUEUES, MTU, NET_TALKS);
 	net_join(MIDDLE, "eth1", RIGHT, "eth0", QUEUES, MTU, NET_TALKS);
 	keeper = rings_open(MIDDLE, "keeper{1", NULL);

@@ -68,7 +68,7 @@ static void another_name(void)
 
 	rings_send(tx, &flow, 10);
 	rings_receive(rx, &flow, 10);
-	for (int i = 0; i < 20; i++)
+	for (int i = 0; i < 5; i++)
 		net_script(HOST, "ip link set eth0 name other && ip link set other name eth0");
 	net_script(HOST, "ip link set eth0 name other");
 	for (int i = 0; i < 30; i++) {

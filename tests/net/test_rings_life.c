@@ -4,7 +4,7 @@
  * nothing of their parent's, also when it dies and they live on; opening over and over; and opening without descriptors,
  * without room for a segment, without memory to lock.  What was refused leaves nothing behind.
  *
- * -n TIMES: opens and closes so often instead of 20.
+ * -n TIMES: opens and closes so often instead of 10, and has every number of descriptors instead of every third.
  */
 #include "rings.h"
 
@@ -287,10 +287,11 @@ static void descriptors_run_out(const char *name)
 	struct rlimit limit, small;
 	struct nmx_port *port = NULL;
 	int fds = descriptors(), err = -1, refused = 0;
+	rlim_t step = net_args.number ? 1 : 3;
 
 	getrlimit(RLIMIT_NOFILE, &limit);
 	net_enter(HOST);
-	for (small = limit, small.rlim_cur = 3; err < 0 && small.rlim_cur < 300; small.rlim_cur++) {
+	for (small = limit, small.rlim_cur = 3; err < 0 && small.rlim_cur < 300; small.rlim_cur += step) {
 		struct nmx_options options = { .directory = run_dir, .flags = NMX_PROMISC };
 		struct nmx_report why = { 0 };
 
@@ -391,7 +392,7 @@ int main(int argc, char **argv)
 	net_join(HOST, "eth0", NEIGHBOUR, "eth0", QUEUES, MTU, NET_QUIET);
 	net_snapshot(HOST, "eth0", &before);
 	a_thread_for_each_ring();
-	opening_often_leaves_nothing(net_args.number ? net_args.number : 20);
+	opening_often_leaves_nothing(net_args.number ? net_args.number : 10);
 	descriptors_run_out("eth0*");
 	descriptors_run_out("eth0-1");
 	aside(a_full_file_system, "a full file system");
