@@ -67,6 +67,8 @@ static int show(struct nmx_wait_entry *rings, int num_rings, uint64_t packets)
 	while (packets > 0 && n >= 0) {
 		for (int i = 0; i < num_rings && packets > 0; i++) {
 			n = nmx_rx_sync(rings[i].rx);
+			if (n == NMX_ERR_LINK_DOWN) /* it may come up again */
+				n = 0;
 			if (n < 0)
 				return n;
 			nmx_rx_for_each (rings[i].rx, frame) {

@@ -194,7 +194,7 @@ static int run_on(struct port *port, const struct gen_options *options)
 	bool short_of = options->count != UINT64_MAX ? gen.sender.packets < options->count : !stop_asked();
 	if (short_of && !not_taken && gen.sender.peer_gone)
 		say("gen", "the other end has gone");
-	bool ok = !short_of && !not_taken && gen.sender.err == 0;
+	bool ok = !short_of && !not_taken && gen.sender.err == 0 && port_not_sent(port) == 0;
 	if (!options->json) {
 		say_summary(&gen, seconds, not_taken);
 		return summary_exit("gen", stdout, ok);

@@ -278,7 +278,7 @@ static int run_on(struct replay *replay, struct port *port)
 	live_end(&replay->live);
 	if (!all && !not_taken && replay->sender.peer_gone)
 		say("replay", "the other end has gone");
-	bool ok = (all || stop_asked()) && !replay->bad_file && !not_taken && replay->sender.err == 0;
+	bool ok = (all || stop_asked()) && !replay->bad_file && !not_taken && replay->sender.err == 0 && port_not_sent(port) == 0;
 	if (options->json)
 		json_summary(replay, seconds, not_taken, ok);
 	else

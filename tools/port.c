@@ -138,6 +138,14 @@ static void list_drops(const struct port *port, struct cause causes[CAUSES])
 	causes[7] = (struct cause){ s.drop_device, "device", "dropped by the interface" };
 }
 
+uint64_t port_not_sent(const struct port *port)
+{
+	struct nmx_stats s = { 0 };
+
+	nmx_port_stats(port->nm, &s);
+	return s.drop_kernel + s.drop_too_long + s.drop_too_short + s.drop_invalid;
+}
+
 void port_drops_json(const struct port *port, struct json *json)
 {
 	struct cause causes[CAUSES];

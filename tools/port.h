@@ -45,6 +45,9 @@ void port_close(struct port *port);
 /* Waits for a packet on any receive ring; timeout_ms at most STOP_SLICE_MS.  Returns as nmx_wait(). */
 int port_wait_rx(struct port *port, int timeout_ms);
 
+/* Of a port that only sends: packets that were handed over and did not go out. */
+uint64_t port_not_sent(const struct port *port);
+
 /* Drops since the port was made, by cause: nothing when there are none. */
 void port_drops_json(const struct port *port, struct json *json);
 void port_drops_say(const struct port *port, FILE *to);

@@ -157,7 +157,8 @@ struct nmx_wait_entry {
 NMX_MUST_CHECK int nmx_wait(struct nmx_wait_entry *entries, uint32_t n, int timeout_ms);
 
 /* One pollable descriptor for all receive rings of this port that are checked out (for a program that uses
- * them all in one thread).  Level triggered, readable; otherwise as nmx_rx_pollfd().  -1: none to be had. */
+ * them all in one thread).  Level triggered, readable; otherwise as nmx_rx_pollfd().  It is also ready about
+ * once a second while nothing comes, so measure idle time yourself.  -1: none to be had. */
 int nmx_port_fd(struct nmx_port *port);
 
 /* Counters since the port was made, those of its dead users included; a snapshot, consistent within each
@@ -167,9 +168,10 @@ struct nmx_stats {
 	uint64_t drop_full;      /* the destination had no room */
 	uint64_t drop_too_long;  /* a chain at a port without NMX_CHAINS, or longer than the ring can hold */
 	uint64_t drop_too_short; /* empty */
-	uint64_t drop_no_buffer;
+	uint64_t drop_no_buffer; /* interfaces: all buffers of the ring were full: the receiver was too slow, or needs more slots */
 	uint64_t drop_invalid;   /* shared memory or a device held nonsense */
-	uint64_t drop_kernel;
+	uint64_t drop_kernel;    /* interfaces: the kernel or the device did not take a packet to be sent (longer than the MTU
+	                          * of either end, no link), or refused a received one */
 	uint64_t drop_unread;    /* received, and neither read nor released when the ring closed or its user died */
 	uint64_t resets;
 	uint64_t wakeups;        /* system calls made to wake the other end */

@@ -182,6 +182,8 @@ static inline void nmx__exchange(uint32_t *transit, uint32_t *to, uint32_t *from
  *         NMX_ERR_PEER_GONE  everything that the other end sent has been received, and it has closed or
  *                            died; said once, the ring can be used again and another end may come.  Of a
  *                            capture: it has ended; said each time
+ *         NMX_ERR_LINK_DOWN  the interface is down; said once each time, the ring can be used again and
+ *                            traffic goes on when it is up: no reason to end
  *         NMX_ERR_CORRUPT    the other end wrote nonsense into shared memory: close
  *         NMX_ERR_GONE       interface, peer memory or port is no more: close
  *         NMX_ERR_IO         the kernel refused, or a capture ended badly
@@ -341,7 +343,8 @@ NMX_MUST_CHECK int nmx_tx_sync(struct nmx_tx *tx);
 NMX_MUST_CHECK int nmx_tx_wait(struct nmx_tx *tx, uint32_t slots, int timeout_ms);
 
 /* Syncs and waits until the other end has taken everything that was sent: before a close that must not lose
- * packets.  (A pipe keeps what was synced while either of its ends is open; with the last one it is gone.)
+ * packets.  (A pipe keeps what was synced while either of its ends is open; with the last one it is gone.  Of
+ * an interface the other end is its device: what that did not take is in drop_kernel.)
  * Returns 0, NMX_ERR_TIMED_OUT, or as nmx_tx_sync(): NMX_ERR_PEER_GONE may come although everything was taken;
  * what nmx_tx_space() says after another nmx_tx_sync() tells. */
 NMX_MUST_CHECK int nmx_tx_drain(struct nmx_tx *tx, int timeout_ms);

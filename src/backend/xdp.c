@@ -84,6 +84,10 @@ static int read_interface(struct nmx_port *port, struct xdp_port *x, struct nmx_
 		                 nmx__name_hint(port->name.port));
 	if (err < 0)
 		return cannot_ask(port, err, "the interface", why);
+	if ((x->interface.flags & IFF_LOOPBACK) && wants_host(port))
+		return nmx__fail(why, NMX_ERR_UNSUPPORTED_PLATFORM, 0,
+		                 "\"%s\": the host rings of a loopback interface cannot be served: the host drops what comes back to it there",
+		                 port->info.name);
 	err = nmx__driver_read(x->interface.name, &x->driver);
 	if (err < 0)
 		return cannot_ask(port, err, "the driver of", why);
@@ -403,8 +407,10 @@ static void note_mode(struct nmx_port *port, const struct xdp_port *x, struct nm
 		nmx__note(why, "\"%s\": the device takes VLAN tags out of what it receives, and they are lost: ethtool -K %s rxvlan off", name,
 		          port->name.port);
 	if (x->device_bufs < DEVICE_BUFS && x->device_bufs < x->seg->num_bufs)
-		nmx__note(why, "\"%s\": memory is scarce, and only %u buffers are registered: packets of other ports may have to be copied", name,
-		          x->device_bufs);
+		nmx__note(why,
+		          "\"%s\": only %u buffers are registered with it, for lack of memory that may be locked (ulimit -l, or CAP_IPC_LOCK) or "
+		          "of room in \"%s\": packets from other ports may have to be copied",
+		          name, x->device_bufs, x->seg->dir.path);
 }
 
 /* ---- open and close */

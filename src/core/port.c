@@ -118,12 +118,20 @@ static void name_port(struct nmx_port *port)
 {
 	bool has_prefix = port->name.backend == NMX_LOOP || port->name.backend == NMX_NULL || port->name.backend == NMX_PCAP ||
 	                  port->name.backend == NMX_XDP;
-	const char *rest = port->name.backend == NMX_PCAP ? port->name.path : port->name.port;
+	const struct nmx__name *name = &port->name;
+	char rings[16] = "";
 
+	if (name->mode == NMX__ONE_NIC || name->mode == NMX__ONE_HOST)
+		snprintf(rings, sizeof(rings), "%c%u", name->mode == NMX__ONE_NIC ? '-' : '^', name->ring);
+	else if (name->mode != NMX__ALL_NIC)
+		snprintf(rings, sizeof(rings), "%c", name->mode == NMX__HOST ? '^' : '*');
 	if (has_prefix)
-		snprintf(port->info.name, sizeof(port->info.name), "%s:%.55s", nmx_backend_name(port->name.backend), rest);
+		snprintf(port->info.name, sizeof(port->info.name), "%s:%.46s%s", nmx_backend_name(name->backend),
+		         name->backend == NMX_PCAP ? name->path : name->port, rings);
+	else if (!*rings)
+		memcpy(port->info.name, name->port, sizeof(port->info.name)); /* all 63 characters */
 	else
-		memcpy(port->info.name, rest, sizeof(port->info.name)); /* all 63 characters */
+		snprintf(port->info.name, sizeof(port->info.name), "%.54s%s", name->port, rings);
 }
 
 int nmx__port_prepare(struct nmx_port *port, const char *text, const struct nmx_options *options, size_t options_size,
