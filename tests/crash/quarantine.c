@@ -66,7 +66,7 @@ static void free_after_two_seconds_and_not_before(void)
 		must(!is_gone(seg, owner->member), "the quarantine was over after %lld ms", (long long)(now_ms() - died));
 		nap_us(50000);
 	}
-	await_the_end(seg, owner, 1500, "after the quarantine");
+	await_the_end(seg, owner, AT_MOST_MS, "after the quarantine");
 	must_be_used(seg, owner, false, false, "after the quarantine");
 	leave(seg);
 	must_be_empty("after the quarantine");
