@@ -188,6 +188,7 @@ static void run_out_of_space(void *unused)
 	     "device_bufs is lowered");
 	must(blocks_of(seg) >= before + nmx__seg_area_bytes(seg, FOR_DEVICE), "not reserved");
 	before = blocks_of(seg);
+	owner_unpoison(seg);
 	for (uint32_t i = 0; i < 2 * FOR_DEVICE; i++)
 		*(uint32_t *)nmx__seg_buf(seg, i) = MARK;
 	must(nmx__extent_build(&extent, seg, &plan, &why) == NMX_ERR_NO_MEMORY && strstr(why.text, attack.dir), "%s", why.text);

@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 
+#include "base/poison.h"
 #include "crash.h"
 #include "shm/audit.h"
 #include "shm/extent.h"
@@ -53,5 +54,8 @@ void await_its_end(struct nmx__segment *seg, const struct owner *owner, int64_t 
 /* Of the only one that has died, and had buffers. */
 void await_the_end(struct nmx__segment *seg, const struct owner *owner, int64_t at_most_ms, const char *when);
 void must_be_empty(const char *when); /* the directory */
+
+/* For who touches buffers without having a ring, as a backend or a device does. */
+static inline void owner_unpoison(const struct nmx__segment *seg) { nmx__unpoison(seg->area, nmx__seg_area_bytes(seg, seg->num_bufs)); }
 
 #endif

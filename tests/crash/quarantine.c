@@ -386,6 +386,7 @@ static void take_and_look(void *arg)
 		owner_build(&extent, seg, 200, 0);
 		nmx__seg_unlock(seg);
 		ring = nmx__own_netmap_ring(nmx__extent_ring(&extent, 0));
+		owner_unpoison(seg);
 		for (uint32_t i = 0; i < 200; i++)
 			*(volatile uint32_t *)nmx__seg_buf(seg, ring->slot[i].buf_idx) = mark;
 		nap_us(3000);
@@ -405,6 +406,7 @@ static void play_kernel(void *arg)
 	const struct owner *all = arg;
 	struct nmx__segment *seg = join();
 
+	owner_unpoison(seg);
 	for (;; nap_us(200))
 		for (uint32_t o = 0; o < OWNERS; o++) {
 			int64_t died = atomic_load(&all[o].died_ms);
