@@ -50,7 +50,7 @@ struct xdp_ring {
 	bool gone, down, down_told;
 	int64_t looked_at_link_ms;
 	int gate;                    /* receive from several queues: an epoll descriptor for all; -1 */
-	int timer;                   /* transmit: nothing tells of completions, so a sleep is short; -1 */
+	int timer;                   /* nothing tells of completions, so a sleep for them is short; -1 */
 	bool timer_armed;
 };
 

@@ -4,6 +4,7 @@
 #include <net/if.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <time.h>
 
@@ -81,6 +82,28 @@ int nmx__xdp_link_news(struct xdp_ring *r)
 
 static bool has_link_news(const struct xdp_ring *r) { return r->gone || (r->down && !r->down_told); }
 
+/* ---- what was handed over and the kernel has not sent yet */
+
+/* It sends as much as a socket may have on the way, and does not tell when it could have more: so whoever waits for this
+ * port, or looks for packets and finds none, goes on with it.  Also for a transmit ring of another thread: hence by what
+ * kernel and library share, and counted in the ring of the caller.  True: some is left. */
+static bool push_unsent(struct xdp_ring *r)
+{
+	const struct nmx_port *port = r->ring.port;
+	bool left = false;
+
+	for (uint32_t i = 0; i < port->num_rings[1]; i++) {
+		const struct xdp_ring *tx = xdp_ring(port->rings[1][i]);
+
+		if (tx->zero_copy || nmx__xring_unsent(&tx->queue->tx) == 0)
+			continue; /* in zero copy the device goes on by itself */
+		if (sendto(tx->queue->tx_fd, NULL, 0, MSG_DONTWAIT, NULL, 0) < 0 && errno == EBUSY)
+			NMX__COUNT(r->own, drop_kernel, 1);
+		left |= nmx__xring_unsent(&tx->queue->tx) > 0;
+	}
+	return left;
+}
+
 /* ---- sync */
 
 static void set_timer(struct xdp_ring *r, int ms)
@@ -101,6 +124,8 @@ int nmx__xdp_sync(struct nmx__ring *ring)
 	if (n < 0)
 		return n;
 	nmx__xdp_look_at_link(r, true);
+	if (n == 0 && !ring->is_tx)
+		push_unsent(r);
 	news = ring->is_tx || n == 0 ? nmx__xdp_link_news(r) : 0; /* what has come in is to be had first */
 	return news < 0 ? news : n;
 }
@@ -136,8 +161,11 @@ int nmx__xdp_arm(struct nmx__ring *ring, uint32_t slots)
 	if (has_link_news(r) || (ring->is_tx ? has_room(r, slots) : has_packets(r)))
 		return 1;
 	NMX__COUNT(r->own, sleeps, 1);
-	if (!ring->is_tx)
+	if (!ring->is_tx && !push_unsent(r)) {
+		if (r->timer_armed)
+			set_timer(r, 0);
 		return 0;
+	}
 	if (r->timer < 0 && (r->timer = nmx__fd_track(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC))) < 0)
 		return NMX_ERR_NO_MEMORY;
 	ring->fds_changed = true;
@@ -155,7 +183,7 @@ int nmx__xdp_poll_fds(struct nmx__ring *ring, struct pollfd fds[NMX__WAIT_FDS])
 	fds[n++] = (struct pollfd){ .fd = r->nl, .events = POLLIN };
 	if (!ring->is_tx)
 		fds[n++] = (struct pollfd){ .fd = r->gate >= 0 ? r->gate : r->sources[0].queue->rx_fd, .events = POLLIN };
-	else if (r->timer >= 0)
+	if (r->timer >= 0)
 		fds[n++] = (struct pollfd){ .fd = r->timer, .events = POLLIN };
 	return n;
 }

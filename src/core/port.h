@@ -15,7 +15,7 @@
 
 #include "core/name.h"
 
-#define NMX__WAIT_FDS 2 /* descriptors that a ring may sleep on */
+#define NMX__WAIT_FDS 3 /* descriptors that a ring may sleep on */
 
 struct nmx__ring {
 	union { /* what the user holds; first, so that the one leads to the other */

@@ -101,6 +101,14 @@ static inline uint32_t nmx__xring_pending(const struct nmx__xring *ring)
 	return ring->own - atomic_load_explicit(ring->consumer, memory_order_acquire);
 }
 
+/* The same by those that were published, for anybody who does not produce. */
+static inline uint32_t nmx__xring_unsent(const struct nmx__xring *ring)
+{
+	uint32_t consumed = atomic_load_explicit(ring->consumer, memory_order_acquire);
+
+	return atomic_load_explicit(ring->producer, memory_order_relaxed) - consumed;
+}
+
 static inline struct xdp_desc *nmx__xring_desc(const struct nmx__xring *ring, uint32_t index)
 {
 	return (struct xdp_desc *)ring->entries + (index & ring->mask);
