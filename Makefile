@@ -20,7 +20,7 @@ PREFIX   ?= /usr/local
 PACKAGES ?= scripts/install-packages
 MESON    ?= meson
 BENCH    ?=
-FUZZ_SECONDS ?= 15
+FUZZ_SECONDS ?= 10
 
 SETUP    := $(BUILD)/build.ninja
 ASAN     := -Db_sanitize=address,undefined -Dbuildtype=debugoptimized -Dtests=enabled -Dwerror=true
@@ -57,7 +57,7 @@ sanitize-address:
 sanitize-thread:
 	@$(PACKAGES) build test sanitize
 	@[ -f build-tsan/build.ninja ] || CC=clang $(MESON) setup build-tsan $(TSAN)
-	@scripts/check build-tsan --setup threads
+	@scripts/check build-tsan --setup rings
 
 fuzz:
 	@$(PACKAGES) build test sanitize
