@@ -9,7 +9,7 @@
 #   make instructions  instructions per packet of the inlines, by gcc and clang
 #   make sanitize   the tests under AddressSanitizer with UndefinedBehaviorSanitizer, and under ThreadSanitizer
 #   make checked    the tests with a checked library
-#   make fuzz       the fuzzers of the parsers, FUZZ_SECONDS (15) each
+#   make fuzz       the fuzzers of the parsers, FUZZ_SECONDS (10) each
 #   make lint       cppcheck, clang-tidy, clang-format
 #   make install    into PREFIX (/usr/local), below DESTDIR if that is given
 #   make clean      removes what the above have built
