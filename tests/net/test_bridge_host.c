@@ -134,6 +134,7 @@ static void works_within_a_second_of_a_kill(const struct snapshot *host, const s
 	child_wait(&pings, 5000);
 	EXPECT(json_number(&pings, "answered") > 100, "%s", pings.out);
 	EXPECT(json_number(&pings, "longest_silence_ms") < 1000, "silent for too long after the kill: %s", pings.out);
+	net_next_tidies(HOST, "eth0", host);
 	printf("killed: interface as before after %d ms, its peer after %d ms; pings %s", took[0], took[1],
 	       pings.out);
 }
@@ -180,6 +181,12 @@ static void beside_two_taps(const struct rates *bridge)
 {
 	struct rates taps;
 
+	if (!net_has_tcx()) {
+		printf("TCP in Gbit/s, sent and received by the host: %.2f and %.2f through the bridge; nothing to compare it "
+		       "with, for tapforward needs tcx (Linux 6.6)\n",
+		       bridge->out, bridge->in);
+		return;
+	}
 	start_forwarder(TAPS);
 	taps = rates();
 	stop_forwarder();

@@ -74,6 +74,7 @@ static void one_round(long round, uint64_t *random)
 	longest_ms = took > longest_ms ? took : longest_ms;
 	net_start(HOST, &talk, ARGV(net_args.talk, "ping", OTHER4, "1", "1"));
 	child_ends(&talk, 0);
+	good = net_next_tidies(HOST, "eth0", &host) && good;
 	a_reopen_works();
 	if (!good || talk.code || again.code)
 		fprintf(stderr, "    round %ld: %s %s %s, killed after %d us\n", round, words[0], words[1],

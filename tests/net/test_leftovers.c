@@ -55,6 +55,8 @@ static void nothing_is_left(const char *what, uint32_t program, bool killed)
 	EXPECT(!program || !program_exists(program), "%s: its program, %u, is still there", what, program);
 	sockets = net_script(HOST, "tail -n +2 /proc/net/unix");
 	EXPECT(sockets[0] == '\0', "%s: sockets are left: %s", what, sockets);
+	if (killed)
+		net_next_tidies(HOST, "eth0", &host);
 	printf("%s: as before after %d ms\n", what, took);
 }
 

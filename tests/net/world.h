@@ -65,9 +65,12 @@ struct snapshot {
 void net_snapshot(int side, const char *dev, struct snapshot *snapshot);
 /* Waits until a new snapshot is the same; how many ms that took, or -1 and a failure that shows the difference. */
 int net_same_within(int side, const char *dev, const struct snapshot *before, int timeout_ms);
-/* The same after a process was killed.  Where the kernel has no tcx, filters of host rings stay, and do nothing: this
- * then sees that all the rest is as before, and that after the next host rings all of it is. */
+/* The same after a process was killed.  Where the kernel has no tcx, filters of host rings stay, and do nothing: then
+ * all the rest must be as before... */
 int net_same_after_kill(int side, const char *dev, const struct snapshot *before, int timeout_ms);
+/* ...and after the next host rings, which this opens for a moment, all of it. */
+bool net_next_tidies(int side, const char *dev, const struct snapshot *before);
+bool net_has_tcx(void);
 
 /* /proc/net/dev of the interface. */
 struct net_counters {
