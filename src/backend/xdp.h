@@ -14,6 +14,7 @@
 
 #define XDP_SHIFT     11 /* buffers are NMX__BUF_LEN bytes */
 #define XDP_MIN_LEN   14 /* the kernel sends nothing shorter than an Ethernet header */
+#define XDP_LEAST_BUDGET 32 /* packets that the kernel sends when it is called, unless told otherwise */
 #define XDP_MAX_FRAGS 17 /* of a packet that the kernel sends: MAX_SKB_FRAGS */
 
 struct xdp_source { /* a queue that a receive ring has packets from */

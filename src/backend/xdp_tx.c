@@ -106,12 +106,13 @@ static void reap(struct xdp_ring *r)
 /* ---- having the kernel send */
 
 /* In copy mode packets are sent by this call, some at a time: again until none is left.  A packet that the device did not
- * take is gone; the call says so by EBUSY.  False: the interface is in the way. */
+ * take is gone; the call says so by EBUSY.  Kernels before 6.17 show how far they are only when they are through: there it
+ * is called as often as that takes.  False: the interface is in the way. */
 static bool kick(struct xdp_ring *r)
 {
 	struct nmx__xring *tx = &r->queue->tx;
-	uint32_t left = nmx__xring_pending(tx), before;
-	bool reaped = false;
+	uint32_t left = nmx__xring_pending(tx), before, drops = left;
+	uint32_t in_vain = 0, most_in_vain = r->queue->shows_progress ? 1 : left / XDP_LEAST_BUDGET + 1;
 
 	if (r->zero_copy && !nmx__xring_wants_kick(tx))
 		return true;
@@ -126,12 +127,11 @@ static bool kick(struct xdp_ring *r)
 			return false;
 		if (r->zero_copy)
 			break;
-		if (left < before)
+		if (left < before || (err == EBUSY && drops-- > 0))
 			continue;
-		if (reaped)
+		if (in_vain++ == most_in_vain)
 			break; /* busy: at the next sync */
 		reap(r); /* nothing is sent while there is no place to tell of it */
-		reaped = true;
 	}
 	return true;
 }

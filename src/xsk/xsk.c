@@ -190,13 +190,14 @@ static int bind_socket(const struct opening *o, int fd, uint32_t queue, int shar
 	return err;
 }
 
-static void set_options(const struct opening *o, int fd, bool is_tx)
+static void set_options(const struct opening *o, struct nmx__xsk_queue *q, int fd, bool is_tx)
 {
 	uint32_t budget = o->tx_entries < TX_BUDGET ? o->tx_entries : TX_BUDGET;
 	int prefer = 1, us = BUSY_POLL_US, packets = BUSY_POLL_PKT;
 
+	/* Where it is not known there are fewer a call; and from the same version on the kernel shows how many. */
 	if (is_tx)
-		(void)!setsockopt(fd, SOL_XDP, XDP_MAX_TX_SKB_BUDGET, &budget, sizeof(budget)); /* fewer a kick, where it is not known */
+		q->shows_progress = setsockopt(fd, SOL_XDP, XDP_MAX_TX_SKB_BUDGET, &budget, sizeof(budget)) == 0 || errno != ENOPROTOOPT;
 	if (!o->plan->busy_poll)
 		return;
 	(void)!setsockopt(fd, SOL_SOCKET, SO_PREFER_BUSY_POLL, &prefer, sizeof(prefer));
@@ -254,7 +255,7 @@ static int open_first(struct opening *o, struct nmx__xsk_queue *q, int fd, bool 
 	if ((err = set_ring(fd, XDP_UMEM_FILL_RING, o->rx_entries)) != 0 || (err = set_ring(fd, XDP_UMEM_COMPLETION_RING, o->tx_entries)) != 0 ||
 	    (err = set_ring(fd, is_rx ? XDP_RX_RING : XDP_TX_RING, is_rx ? o->rx_entries : o->tx_entries)) != 0)
 		return err;
-	set_options(o, fd, !is_rx);
+	set_options(o, q, fd, !is_rx);
 	*what = "cannot map the rings";
 	if ((q->rx_fd >= 0 && (err = map_rx(o, q, fd)) != 0) || (q->tx_fd >= 0 && (err = map_done(o, q, fd)) != 0) ||
 	    (q->tx_fd == fd && (err = map_tx(o, q, fd)) != 0))
@@ -275,7 +276,7 @@ static int open_second(struct opening *o, struct nmx__xsk_queue *q, int fd, int 
 	*what = "cannot set up the transmit ring";
 	if ((err = set_ring(fd, XDP_TX_RING, o->tx_entries)) != 0 || (err = map_tx(o, q, fd)) != 0)
 		return err;
-	set_options(o, fd, true);
+	set_options(o, q, fd, true);
 	*what = "cannot bind the transmit socket";
 	return bind_socket(o, fd, q->queue, first_fd);
 }

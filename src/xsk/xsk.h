@@ -44,6 +44,7 @@ struct nmx__xsk_queue {
 	struct nmx__xring rx, fill; /* the receiver's */
 	struct nmx__xring tx, done; /* the sender's */
 	int claim;                  /* says to others who has the queue; -1 */
+	bool shows_progress;        /* each time that the kernel is called to send, tx.consumer says how far it came */
 };
 
 struct nmx__xsk_device {
