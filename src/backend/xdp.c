@@ -330,6 +330,8 @@ static int make_ring(struct nmx_port *port, struct xdp_port *x, bool is_tx, uint
 	if (!is_tx)
 		return take_sources(r, &leg->device, k, is_host ? x->host_rx_rings : x->rx_rings);
 	r->queue = &leg->device.queues[k];
+	if (!r->zero_copy)
+		nmx__xdp_list_sender(r);
 	(void)nmx__xdp_push_on(r); /* shows the room */
 	return 0;
 }
@@ -340,6 +342,7 @@ static void close_rings(struct nmx_port *port)
 		for (uint32_t i = 0; i < port->num_rings[tx]; i++) {
 			struct xdp_ring *r = xdp_ring(port->rings[tx][i]);
 
+			nmx__xdp_unlist_sender(r);
 			nmx__fd_close(r->gate);
 			nmx__fd_close(r->timer);
 			nmx__fd_close(r->nl);
@@ -513,6 +516,8 @@ static void xdp_stats(struct nmx_port *port, struct nmx_stats *stats)
 	stats->drop_no_buffer += kernel.no_buffer;
 	stats->drop_full += kernel.ring_full;
 	stats->drop_kernel += kernel.too_long_or_other;
+	for (uint32_t i = 0; i < port->num_rings[1]; i++)
+		stats->drop_kernel += atomic_load_explicit(&xdp_ring(port->rings[1][i])->refused, memory_order_relaxed);
 	stats->drop_invalid += kernel.invalid_rx + kernel.invalid_tx;
 	pthread_mutex_lock(&port->lock);
 	if (x->rx_queues && nmx__nl_link(x->nl, NULL, x->interface.ifindex, &now) == 0)
@@ -529,6 +534,7 @@ const struct nmx__backend nmx__xdp_backend = {
 	.open = xdp_open,
 	.close = xdp_close,
 	.sync = nmx__xdp_sync,
+	.go_on = nmx__xdp_go_on,
 	.arm = nmx__xdp_arm,
 	.disarm = nmx__xdp_disarm,
 	.poll_fds = nmx__xdp_poll_fds,

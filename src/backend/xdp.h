@@ -45,6 +45,8 @@ struct xdp_ring {
 	uint32_t first_source;       /* that the next sync takes packets from first */
 	struct xdp_source *sources;  /* receive */
 	struct nmx__xsk_queue *queue; /* transmit */
+	struct xdp_ring *next_sender;
+	_Atomic uint64_t refused;    /* packets that the kernel did not take when others went on with them */
 	/* the interface */
 	int ifindex;                 /* that people name: of host rings, the one they belong to */
 	int nl;                      /* tells of its changes; -1 */
@@ -146,6 +148,11 @@ bool nmx__xdp_can_hand_over(const struct xdp_ring *r);
 int nmx__xdp_link_news(struct xdp_ring *r);
 /* Now, or, with at_leisure, when the last look was some time ago. */
 void nmx__xdp_look_at_link(struct xdp_ring *r, bool at_leisure);
+
+/* Transmit rings that send by being called are listed as long as they are there, for nmx__xdp_go_on(). */
+void nmx__xdp_list_sender(struct xdp_ring *r);
+void nmx__xdp_unlist_sender(struct xdp_ring *r);
+int nmx__xdp_go_on(void);
 
 int nmx__xdp_sync(struct nmx__ring *ring);
 int nmx__xdp_arm(struct nmx__ring *ring, uint32_t slots);

@@ -123,16 +123,20 @@ static bool kick(struct xdp_ring *r)
 		left = nmx__xring_pending(tx);
 		if (err == EBUSY)
 			NMX__COUNT(r->own, drop_kernel, 1);
-		if (err == ENETDOWN || err == ENXIO || err == ENODEV)
+		if (err == ENETDOWN || err == ENXIO || err == ENODEV) {
+			atomic_store(&nmx__unsent, true); /* it may come back */
 			return false;
+		}
 		if (r->zero_copy)
 			break;
 		if (left < before || (err == EBUSY && drops-- > 0))
 			continue;
 		if (in_vain++ == most_in_vain)
-			break; /* busy: at the next sync */
+			break; /* busy: nmx__xdp_go_on() */
 		reap(r); /* nothing is sent while there is no place to tell of it */
 	}
+	if (unlikely(left > 0 && !r->zero_copy))
+		atomic_store(&nmx__unsent, true);
 	return true;
 }
 

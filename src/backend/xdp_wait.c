@@ -84,24 +84,61 @@ static bool has_link_news(const struct xdp_ring *r) { return r->gone || (r->down
 
 /* ---- what was handed over and the kernel has not sent yet */
 
-/* It sends as much as a socket may have on the way, and does not tell when it could have more: so whoever waits for this
- * port, or looks for packets and finds none, goes on with it.  Also for a transmit ring of another thread: hence by what
- * kernel and library share, and counted in the ring of the caller.  True: some is left. */
-static bool push_unsent(struct xdp_ring *r)
+/* It sends as much as a socket may have on the way, and does not tell when it could have more.  So there is a list of the
+ * transmit rings of this process that send by being called, for whoever has time.  Changed and walked while nobody forks:
+ * in a child it is empty. */
+static struct xdp_ring *senders;
+static uint32_t senders_generation;
+
+static struct xdp_ring **list_of_senders(void)
 {
-	const struct nmx_port *port = r->ring.port;
-	bool left = false;
-
-	for (uint32_t i = 0; i < port->num_rings[1]; i++) {
-		const struct xdp_ring *tx = xdp_ring(port->rings[1][i]);
-
-		if (tx->zero_copy || nmx__xring_unsent(&tx->queue->tx) == 0)
-			continue; /* in zero copy the device goes on by itself */
-		if (sendto(tx->queue->tx_fd, NULL, 0, MSG_DONTWAIT, NULL, 0) < 0 && errno == EBUSY)
-			NMX__COUNT(r->own, drop_kernel, 1);
-		left |= nmx__xring_unsent(&tx->queue->tx) > 0;
+	if (nmx__forked(senders_generation)) {
+		senders_generation = nmx__generation;
+		senders = NULL;
 	}
-	return left;
+	return &senders;
+}
+
+void nmx__xdp_list_sender(struct xdp_ring *r)
+{
+	nmx__fork_hold();
+	r->next_sender = *list_of_senders();
+	senders = r;
+	nmx__fork_let();
+}
+
+void nmx__xdp_unlist_sender(struct xdp_ring *r)
+{
+	nmx__fork_hold();
+	for (struct xdp_ring **at = list_of_senders(); *at; at = &(*at)->next_sender)
+		if (*at == r) {
+			*at = r->next_sender;
+			break;
+		}
+	nmx__fork_let();
+}
+
+/* Another thread may be using the ring: so only by what kernel and library share. */
+int nmx__xdp_go_on(void)
+{
+	int again_ms = 0;
+
+	nmx__fork_hold();
+	atomic_store(&nmx__unsent, false); /* first: what is left from now on sets it again */
+	for (struct xdp_ring *r = *list_of_senders(); r; r = r->next_sender) {
+		if (nmx__xring_unsent(&r->queue->tx) == 0)
+			continue;
+		int err = sendto(r->queue->tx_fd, NULL, 0, MSG_DONTWAIT, NULL, 0) < 0 ? errno : 0;
+
+		if (err == EBUSY)
+			atomic_fetch_add_explicit(&r->refused, 1, memory_order_relaxed);
+		if (nmx__xring_unsent(&r->queue->tx) > 0 && again_ms != COMPLETION_MS)
+			again_ms = err == ENETDOWN || err == ENXIO || err == ENODEV ? DOWN_MS : COMPLETION_MS;
+	}
+	if (again_ms > 0)
+		atomic_store(&nmx__unsent, true);
+	nmx__fork_let();
+	return again_ms;
 }
 
 /* ---- sync */
@@ -124,8 +161,6 @@ int nmx__xdp_sync(struct nmx__ring *ring)
 	if (n < 0)
 		return n;
 	nmx__xdp_look_at_link(r, true);
-	if (n == 0 && !ring->is_tx)
-		push_unsent(r);
 	news = ring->is_tx || n == 0 ? nmx__xdp_link_news(r) : 0; /* what has come in is to be had first */
 	return news < 0 ? news : n;
 }
@@ -161,11 +196,8 @@ int nmx__xdp_arm(struct nmx__ring *ring, uint32_t slots)
 	if (has_link_news(r) || (ring->is_tx ? has_room(r, slots) : has_packets(r)))
 		return 1;
 	NMX__COUNT(r->own, sleeps, 1);
-	if (!ring->is_tx && !push_unsent(r)) {
-		if (r->timer_armed)
-			set_timer(r, 0);
+	if (!ring->is_tx)
 		return 0;
-	}
 	if (r->timer < 0 && (r->timer = nmx__fd_track(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC))) < 0)
 		return NMX_ERR_NO_MEMORY;
 	ring->fds_changed = true;

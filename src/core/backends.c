@@ -30,6 +30,22 @@ const struct nmx__backend *nmx__backend_find(enum nmx_backend id)
 	return NULL;
 }
 
+atomic_bool nmx__unsent;
+
+int nmx__go_on(void)
+{
+	int again_ms = 0;
+
+	if (__builtin_expect(!atomic_load_explicit(&nmx__unsent, memory_order_relaxed), 1))
+		return 0;
+	for (int i = 0; i < NUM_BACKENDS; i++) {
+		int ms = backends[i]->go_on ? backends[i]->go_on() : 0;
+
+		again_ms = ms > 0 && (again_ms == 0 || ms < again_ms) ? ms : again_ms;
+	}
+	return again_ms;
+}
+
 /* $NMX_BACKEND: 0 when it is not set, -1 when it is nonsense. */
 static int from_environment(const char *text)
 {

@@ -12,6 +12,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "core/name.h"
 
@@ -60,6 +61,9 @@ struct nmx__backend {
 	int (*poll_fds)(struct nmx__ring *ring, struct pollfd fds[NMX__WAIT_FDS]);
 	/* A ring is given back by its user: frames and an open batch are no more. */
 	void (*release)(struct nmx__ring *ring);
+	/* Goes on with what syncs of this process have handed over and the kernel has not taken (nmx__unsent), whichever ring or
+	 * thread it was.  In how many milliseconds to do so again, 0: nothing is left.  NULL: nothing ever is. */
+	int (*go_on)(void);
 	/* The counters of everybody who had this port, but for those that core keeps. */
 	void (*stats)(struct nmx_port *port, struct nmx_stats *stats);
 };
@@ -96,6 +100,12 @@ extern const struct nmx__backend nmx__xdp_backend, nmx__pipe_backend, nmx__loop_
 const struct nmx__backend *nmx__backend_find(enum nmx_backend id); /* NULL: there is none of this number */
 /* The backend that port->name and port->options lead to, or NULL with the report filled in and *err set. */
 const struct nmx__backend *nmx__backend_choose(const struct nmx_port *port, int *err, struct nmx_report *why);
+
+/* A backend sets it when a sync left packets that go only when somebody goes on with them.  Whoever finds nothing to do, or
+ * is about to sleep, does: a program that forwards from one port to another may wait for the first alone. */
+extern atomic_bool nmx__unsent;
+/* In how many milliseconds to do so again; 0: nothing is left. */
+int nmx__go_on(void);
 
 /* The part of an open that has no effect outside of *port (zeroed before): reads the name and the options, chooses the
  * backend, lets it check. */

@@ -64,11 +64,16 @@ static int add_poll_fds(struct nmx__ring *ring)
 	return err;
 }
 
+static void tick_in(const struct nmx__ring *ring, long ns)
+{
+	timerfd_settime(ring->tick_fd, 0, &(struct itimerspec){ { TICK_MS / 1000, 0 }, { 0, ns } }, NULL);
+}
+
 /* Arms the descriptor, or makes it ready when there is news already: what arming said. */
 static void tick_if(struct nmx__ring *ring, int news)
 {
 	if (news != 0)
-		timerfd_settime(ring->tick_fd, 0, &(struct itimerspec){ { TICK_MS / 1000, 0 }, { 0, 1 } }, NULL);
+		tick_in(ring, 1);
 	if (ring->fds_changed)
 		add_poll_fds(ring);
 }
@@ -120,7 +125,7 @@ static int arm_fd(struct nmx__ring *ring)
 {
 	const struct nmx__backend *backend = ring->port->backend;
 	uint64_t ticks;
-	int n = 0;
+	int n = 0, again_ms;
 
 	if (read(ring->tick_fd, &ticks, sizeof(ticks)) < 0)
 		(void)0; /* not expired */
@@ -129,6 +134,8 @@ static int arm_fd(struct nmx__ring *ring)
 
 		if (ring->fds_changed)
 			add_poll_fds(ring);
+		if (news == 0 && (again_ms = nmx__go_on()) > 0)
+			tick_in(ring, again_ms * 1000000L);
 		if (news <= 0)
 			return news;
 		n = backend->sync(ring);
@@ -144,6 +151,8 @@ static inline int sync_ring(struct nmx__ring *ring, const char *caller)
 		return NMX_ERR_FORKED;
 	nmx__check_before_sync(ring, caller);
 	n = ring->port->backend->sync(ring);
+	if (n == 0)
+		nmx__go_on();
 	if (__builtin_expect(n <= 0 && ring->fd_wanted, 0)) {
 		if (n == 0)
 			n = arm_fd(ring);
@@ -238,12 +247,12 @@ static int gather_fds(struct nmx_wait_entry *entries, uint32_t n, struct pollfd 
 static int sleep_once(struct nmx_wait_entry *entries, uint32_t n, struct pollfd *fds, int64_t deadline)
 {
 	int64_t left = deadline < 0 ? TICK_MS : deadline - now_ms();
-	int count = gather_fds(entries, n, fds), woken;
+	int count = gather_fds(entries, n, fds), again_ms = nmx__go_on(), most = again_ms > 0 ? again_ms : TICK_MS, woken;
 	uint32_t slots;
 
 	if (count < 0)
 		return count;
-	left = left < 0 ? 0 : left < TICK_MS ? left : TICK_MS;
+	left = left < 0 ? 0 : left < most ? left : most;
 	woken = poll(fds, (nfds_t)count, (int)left) < 0 ? -errno : 0;
 	for (uint32_t i = 0; i < n; i++)
 		disarm(ring_of(&entries[i], &slots));

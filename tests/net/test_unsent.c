@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * What a sync has handed over goes, also when the kernel cannot send all of it at once: a program that then waits for what
- * comes in, or looks for it again and again, does not have to sync its transmit ring for that.
+ * comes in, here or at another port, or looks for it again and again, does not have to sync its transmit ring for that.
  *
  *   host: eth0 ==veth== middle: eth0, a bridge, out at 20 Mbit/s ==veth== far: in
  *
@@ -71,11 +71,13 @@ static void wait_for_packets(struct nmx_rx *rx, enum meanwhile meanwhile, uint64
 	}
 }
 
-static void everything_goes(enum meanwhile meanwhile)
+/* elsewhere: the port that is looked at meanwhile; NULL, the one that sends */
+static void everything_goes(enum meanwhile meanwhile, const char *elsewhere)
 {
 	struct nmx_options options = { .directory = run_dir };
 	struct nmx_report why = { 0 };
 	NMX_AUTO(port) port = NULL;
+	NMX_AUTO(port) other = NULL;
 	NMX_AUTO(tx) tx = NULL;
 	NMX_AUTO(rx) rx = NULL;
 	uint64_t before = arrived(), at_once;
@@ -84,15 +86,18 @@ static void everything_goes(enum meanwhile meanwhile)
 
 	net_enter(HOST);
 	err = nmx_open(&port, "eth0", &options, &why);
+	if (err == 0 && elsewhere)
+		err = nmx_open(&other, elsewhere, &options, &why);
 	net_leave();
-	if (!EXPECT(err == 0, "%s", why.text) || !EXPECT(nmx_tx_ring(port, 0, &tx) == 0 && nmx_rx_ring(port, 0, &rx) == 0, "no ring"))
+	if (!EXPECT(err == 0, "%s", why.text) || !EXPECT(nmx_tx_ring(port, 0, &tx) == 0, "no transmit ring") ||
+	    !EXPECT(nmx_rx_ring(elsewhere ? other : port, 0, &rx) == 0, "no receive ring"))
 		return;
 	EXPECT(send_at_once(tx) >= 0, "not sent");
 	at_once = arrived() - before;
 	wait_for_packets(rx, meanwhile, before + COUNT);
-	EXPECT(arrived() - before == COUNT, "%s: %llu of %d packets arrived", how[meanwhile],
+	EXPECT(arrived() - before == COUNT, "%s of %s: %llu of %d packets arrived", how[meanwhile], elsewhere ? elsewhere : "eth0",
 	       (unsigned long long)(arrived() - before), COUNT);
-	printf("%s: %llu at once, %llu after %lld ms\n", how[meanwhile], (unsigned long long)at_once,
+	printf("%s of %s: %llu at once, %llu after %lld ms\n", how[meanwhile], elsewhere ? elsewhere : "eth0", (unsigned long long)at_once,
 	       (unsigned long long)(arrived() - before), (long long)(now_ms() - begin));
 }
 
@@ -104,7 +109,9 @@ int main(int argc, char **argv)
 	net_needs_program("bridge", "iproute2");
 	if (!make_link())
 		return SKIP;
-	for (enum meanwhile meanwhile = WAITS; meanwhile <= SPINS; meanwhile++)
-		everything_goes(meanwhile);
+	for (enum meanwhile meanwhile = WAITS; meanwhile <= SPINS; meanwhile++) {
+		everything_goes(meanwhile, NULL);
+		everything_goes(meanwhile, "quiet{1");
+	}
 	return expect_result();
 }
