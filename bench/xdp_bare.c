@@ -2,15 +2,19 @@
 /* The bare loops over AF_XDP, spinning: as a contender, and as the far side of every run. */
 #include "xdp_bare.h"
 
+/* Chunks that are with the kernel or on the way back: as many as a receive ring of nmx has, for more of them are better
+ * against loss and worse for the caches. */
+static uint32_t receive_chunks(const struct xdp_plan *plan) { return 2 * plan->slots; }
+
 /* ---- receive and drop */
 
 static void receive_and_drop(const struct xdp_plan *plan, struct xdp_meeting *m, const char *interface, _Atomic uint64_t *counter)
 {
-	struct receiver r = { .filled = plan->slots };
+	struct receiver r = { .filled = receive_chunks(plan) };
 	uint64_t count = 0;
 	struct xsk x;
 
-	xsk_open(&x, interface, XSK_RX, plan->slots, NULL);
+	xsk_open(&x, interface, XSK_RX, receive_chunks(plan), NULL);
 	r.x = &x;
 	atomic_fetch_add(&m->ready, 1);
 	while (!stopped(m)) {
@@ -50,10 +54,10 @@ static void transmit(const struct xdp_plan *plan, struct xdp_meeting *m, const c
 
 static void forward(const struct xdp_plan *plan, struct xdp_meeting *m)
 {
-	struct forwarder f = { .filled = plan->slots };
+	struct forwarder f = { .filled = receive_chunks(plan) };
 	struct xsk from, to;
 
-	xsk_open(&from, "c0", XSK_RX, plan->slots, NULL);
+	xsk_open(&from, "c0", XSK_RX, receive_chunks(plan), NULL);
 	xsk_open(&to, "c1", XSK_TX, plan->slots, &from);
 	f.from = &from;
 	f.to = &to;
