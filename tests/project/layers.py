@@ -17,6 +17,7 @@ LAYERS = {
     'xsk': (['src/xsk'], r'(xsk|base)/', ()),
     'core': (['src/core'], r'(core|base)/', ()),
     'backend': (['src/backend'], r'(backend/(local|pipe|xdp)\.h$|core/port\.h$|shm/|xsk/|base/)', ('pcap/pcap.h',)),
+    'event': (['src/event'], r'event/', ('uv.h', 'liburing.h')),
     'public headers': (['include/nmx'], None, ()),
     'tools': (['tools'], 'own', ('pcap/pcap.h', 'pcap.h')),
     'examples': (['examples'], 'own', ()),
