@@ -23,8 +23,10 @@ struct contract_case {
 	const char *name;
 	void (*test)(void **state);
 };
-/* Each ends with a name of NULL; the last are for pipes. */
-extern const struct contract_case contract_traffic[], contract_life[], contract_peers[];
+/* Each ends with a name of NULL. */
+extern const struct contract_case contract_single[], contract_life[]; /* few packets at a time: anywhere */
+extern const struct contract_case contract_traffic[], contract_full[]; /* where a full ring holds up its sender */
+extern const struct contract_case contract_peers[];                    /* where the other end may be another process */
 
 /* Runs the cases over the loops that this build has, at that place; what main() returns. */
 int contract_run(const struct contract_case *cases, const struct place *places, unsigned num_places);

@@ -33,7 +33,7 @@ int main(void)
 
 	if (support_make_directory(NULL) < 0)
 		return 1;
-	failed = contract_run(contract_traffic, places, 2) + contract_run(contract_life, places, 2) +
-	         contract_run(contract_peers, places, 1);
+	failed = contract_run(contract_single, places, 2) + contract_run(contract_life, places, 2) +
+	         contract_run(contract_traffic, places, 2) + contract_run(contract_full, places, 2) + contract_run(contract_peers, places, 1);
 	return support_remove_directory(NULL) < 0 || failed ? 1 : 0;
 }
