@@ -79,13 +79,16 @@ static int watch_signals(struct io_uring *uring)
 
 static void run(struct echo *echo, struct nmx_uring *loop, struct io_uring *uring)
 {
-	while (!echo->over) {
+	for (;;) {
+		int more = nmx_uring_turn(loop); /* calls back */
 		struct io_uring_cqe *cqe;
 		unsigned head, count = 0;
 
-		if (nmx_uring_turn(loop))
+		if (echo->over)
+			break;
+		if (more)
 			io_uring_submit_and_get_events(uring);
-		else if (!echo->over)
+		else
 			io_uring_submit_and_wait(uring, 1);
 		io_uring_for_each_cqe (uring, head, cqe) {
 			if (!nmx_uring_completion(loop, cqe))

@@ -101,15 +101,18 @@ bool nmx_uring_completion(struct nmx_uring *loop, const struct io_uring_cqe *cqe
 
 /* ---- turns */
 
-static void free_watch(struct uring_watch *w)
+static void free_at(struct nmx_uring *loop, uint32_t place)
 {
-	w->loop->at[w->id % PLACES] = NULL;
+	struct uring_watch *w = loop->at[place];
+
+	loop->at[place] = NULL;
 	nmx__watch_close_ring(&w->watch);
 	free(w);
 }
 
-static void close_on(struct uring_watch *w)
+static void close_on(struct nmx_uring *loop, uint32_t place)
 {
+	struct uring_watch *w = loop->at[place];
 	nmx_on_closed *closed = w->on_closed;
 	void *arg = w->watch.arg;
 
@@ -117,7 +120,7 @@ static void close_on(struct uring_watch *w)
 		w->removed = prepare(w, true);
 	if (w->polled || w->removed)
 		return; /* until both have completed */
-	free_watch(w);
+	free_at(loop, place);
 	if (closed)
 		closed(arg);
 }
@@ -157,10 +160,12 @@ static bool needs_turn(const struct uring_watch *w)
 	return w->closing ? !w->removed : (w->due && w->watch.on) || needs_poll(w);
 }
 
-static void settle(struct uring_watch *w)
+static void settle(struct nmx_uring *loop, uint32_t place)
 {
+	struct uring_watch *w = loop->at[place];
+
 	if (w->closing)
-		close_on(w);
+		close_on(loop, place);
 	else if (needs_poll(w))
 		w->polled = prepare(w, false);
 }
@@ -169,7 +174,7 @@ static void destroy(struct nmx_uring *loop)
 {
 	for (uint32_t i = 0; i < loop->num; i++)
 		if (loop->at[i])
-			free_watch(loop->at[i]);
+			free_at(loop, i);
 	free(loop->at);
 	free(loop);
 }
@@ -183,7 +188,7 @@ int nmx_uring_turn(struct nmx_uring *loop)
 	turns_of(loop, true);
 	for (uint32_t i = 0; i < loop->num && !loop->closing; i++)
 		if (loop->at[i])
-			settle(loop->at[i]);
+			settle(loop, i);
 	for (uint32_t i = 0; i < loop->num && !more; i++)
 		more = loop->at[i] && needs_turn(loop->at[i]);
 	loop->in_turn = false;

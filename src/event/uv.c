@@ -45,7 +45,14 @@ static void rest(struct uv_watch *w)
 	uv_unref((uv_handle_t *)&w->poll); /* active or not, it does not keep the loop running */
 }
 
-static void go_on(struct uv_watch *w, enum nmx__next next);
+static void give_up(struct uv_watch *w)
+{
+	nmx__watch_end(&w->watch, NMX_ERR_IO);
+	if (w->watch.on)
+		make_due(w);
+	else
+		rest(w);
+}
 
 static void wait_for_it(struct uv_watch *w)
 {
@@ -53,10 +60,8 @@ static void wait_for_it(struct uv_watch *w)
 		return;
 	uv_idle_stop(&w->idle);
 	uv_ref((uv_handle_t *)&w->poll);
-	if (is_polling(w) || uv_poll_start(&w->poll, UV_READABLE, on_poll) == 0)
-		return;
-	nmx__watch_end(&w->watch, NMX_ERR_IO);
-	go_on(w, w->watch.on ? NMX__AGAIN : NMX__REST);
+	if (!is_polling(w) && uv_poll_start(&w->poll, UV_READABLE, on_poll) < 0)
+		give_up(w);
 }
 
 static void go_on(struct uv_watch *w, enum nmx__next next)
@@ -86,12 +91,10 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 		uv_poll_stop(poll);
 		return;
 	}
-	if (status < 0) {
-		nmx__watch_end(&w->watch, NMX_ERR_IO);
-		go_on(w, w->watch.on ? NMX__AGAIN : NMX__REST);
-		return;
-	}
-	go_on(w, nmx__watch_turn(&w->watch));
+	if (status < 0)
+		give_up(w);
+	else
+		go_on(w, nmx__watch_turn(&w->watch));
 }
 
 /* ---- life */
