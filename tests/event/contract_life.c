@@ -282,8 +282,8 @@ static void a_sender_hears_that_its_peer_has_gone(void **state)
 	struct nmx_port *other;
 	struct rig rig;
 
-	other = support_open(scene->place->sender, &(struct nmx_options){ .tx_slots = 16, .rx_slots = 16 });
 	open_receiving_end(&rig, scene, scene->place->receiver);
+	other = support_open(scene->place->sender, &(struct nmx_options){ .tx_slots = 16, .rx_slots = 16 });
 	rig_send(&rig, rig_on_room);
 	rig.to_send = 100; /* more than fit: it waits */
 	rig.kind->tx_want(rig.sender, 1);
@@ -327,6 +327,22 @@ const struct contract_case contract_life[] = {
 	{ NULL, NULL },
 };
 
+/* Under load it may look again before it sleeps; a moment later it sleeps. */
+static void after_a_load_it_sleeps(void **state)
+{
+	struct rig rig;
+
+	require(rig_open(&rig, *state, 0, &(struct nmx_options){ .tx_slots = 1024, .rx_slots = 1024 }));
+	rig_receive(&rig, rig_on_packets);
+	rig.to_send = 1000;
+	support_send(rig.link.tx, 0, 1000, RIG_LEN);
+	rig_run(&rig, &rig.done);
+	for (int i = 0; i < 50; i++)
+		rig.kind->turn(rig.loop, 0);
+	require(loop_run_for(rig.kind, rig.loop, 200) <= 1);
+	rig_close(&rig);
+}
+
 const struct contract_case contract_full[] = {
 	{ "all_parts_close_in_any_order_while_armed", all_parts_close_in_any_order_while_armed },
 	{ NULL, NULL },
@@ -334,6 +350,7 @@ const struct contract_case contract_full[] = {
 
 const struct contract_case contract_peers[] = {
 	{ "at_rest_it_wakes_about_once_a_second", at_rest_it_wakes_about_once_a_second },
+	{ "after_a_load_it_sleeps", after_a_load_it_sleeps },
 	{ "a_peer_that_dies_is_told_once_and_the_next_is_heard", a_peer_that_dies_is_told_once_and_the_next_is_heard },
 	{ "a_sender_hears_that_its_peer_has_gone", a_sender_hears_that_its_peer_has_gone },
 	{ NULL, NULL },

@@ -286,12 +286,13 @@ static void count_frames(struct nmx_rx *rx, int err, void *arg)
 static void ten_ports_on_one_loop_starve_none(void **state)
 {
 	struct rig rigs[9];
-	struct nmx_port *null = support_open("null:", NULL);
+	struct nmx_port *null;
 	uint64_t flood = 0;
 	void *flooded = NULL;
 	unsigned n = 0, turns;
 
 	require(rig_open(&rigs[0], *state, 0, &small));
+	null = support_open("null:", NULL);
 	while (++n < 9 && rig_join(&rigs[n], &rigs[0], *state, n, &small))
 		;
 	require_result(rigs[0].kind->rx_open(&flooded, rigs[0].loop, support_rx(null, 0), count_frames, &flood), 0);

@@ -147,6 +147,8 @@ static void room_run(struct side *side)
 
 /* ---- loops */
 
+static const struct loop_kind *kind_of(const struct side *side) { return *side->way->kind; }
+
 static void answer(struct nmx_rx *rx, int err, void *arg)
 {
 	struct side *side = arg;
@@ -157,11 +159,11 @@ static void answer(struct nmx_rx *rx, int err, void *arg)
 	pause_a_little(side);
 	if (side->sent < side->turns) {
 		put(side);
-		side->kind->tx_flush(side->sender);
+		kind_of(side)->tx_flush(side->sender);
 	}
 	if (side->received == side->turns) {
-		side->kind->rx_close(side->receiver, NULL);
-		side->kind->tx_close(side->sender, NULL);
+		kind_of(side)->rx_close(side->receiver, NULL);
+		kind_of(side)->tx_close(side->sender, NULL);
 		side->done = true;
 	}
 }
@@ -176,54 +178,49 @@ static void loop_begin(struct side *side)
 {
 	const char *why = "";
 
-	side->loop = side->kind->open(&why);
-	if (!side->loop) {
-		print_message("skipped: %s\n", why);
-		skip();
-	}
-	require_result(side->kind->rx_open(&side->receiver, side->loop, side->rx, answer, side), 0);
-	require_result(side->kind->tx_open(&side->sender, side->loop, side->tx, no_room, side), 0);
-}
-
-static void uv_begin(struct side *side)
-{
-	side->kind = loop_uv;
-	loop_begin(side);
-}
-
-static void uring_begin(struct side *side)
-{
-	side->kind = loop_uring;
-	loop_begin(side);
+	side->loop = kind_of(side)->open(&why);
+	require(side->loop != NULL);
+	require_result(kind_of(side)->rx_open(&side->receiver, side->loop, side->rx, answer, side), 0);
+	require_result(kind_of(side)->tx_open(&side->sender, side->loop, side->tx, no_room, side), 0);
 }
 
 static void loop_side_run(struct side *side)
 {
 	if (side->first) {
 		put(side);
-		side->kind->tx_flush(side->sender);
+		kind_of(side)->tx_flush(side->sender);
 	}
 	while (!side->done) {
 		int64_t before = support_now_ms();
 
-		side->slept += side->kind->turn(side->loop, NEVER_MS);
+		side->slept += kind_of(side)->turn(side->loop, NEVER_MS);
 		require(side->done || support_now_ms() - before < NEVER_MS);
 	}
 	for (int i = 0; i < 5; i++)
-		side->kind->turn(side->loop, 1);
-	side->kind->close(side->loop);
+		kind_of(side)->turn(side->loop, 1);
+	kind_of(side)->close(side->loop);
 	side->tx = NULL; /* closed with the sender */
 	side->rx = NULL;
 }
 
-const struct way wakeups_by_poll = { "poll", poll_begin, poll_run }, wakeups_by_epoll = { "epoll", epoll_begin, epoll_run };
-const struct way wakeups_by_room = { "room", room_begin, room_run };
-const struct way wakeups_by_uv = { "uv", uv_begin, loop_side_run }, wakeups_by_uring = { "uring", uring_begin, loop_side_run };
+const struct way wakeups_by_poll = { "poll", NULL, poll_begin, poll_run }, wakeups_by_epoll = { "epoll", NULL, epoll_begin, epoll_run };
+const struct way wakeups_by_room = { "room", NULL, room_begin, room_run };
+const struct way wakeups_by_uv = { "uv", &loop_uv, loop_begin, loop_side_run };
+const struct way wakeups_by_uring = { "uring", &loop_uring, loop_begin, loop_side_run };
 
 /* ---- two sides */
 
 struct side wakeups_side(const struct way *way, bool first)
 {
+	const char *why = "";
+	void *loop = way->kind ? (*way->kind)->open(&why) : NULL;
+
+	if (way->kind && !loop) {
+		print_message("skipped: %s\n", why);
+		skip();
+	}
+	if (loop)
+		(*way->kind)->close(loop);
 	return (struct side){ .way = way, .first = first, .random = first + 1u, .turns = wakeups_sleeps / 2 };
 }
 

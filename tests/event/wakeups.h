@@ -21,21 +21,22 @@ struct side {
 	uint32_t random;
 	bool first, done;
 	int fd; /* of the way's own */
-	const struct loop_kind *kind;
 	void *loop, *receiver, *sender;
 	pthread_t thread;
 };
 
 struct way {
 	const char *label;
-	void (*begin)(struct side *side); /* asks for the descriptor */
+	const struct loop_kind *const *kind; /* NULL: none is needed */
+	void (*begin)(struct side *side);    /* asks for the descriptor */
 	void (*run)(struct side *side);
 };
 
 /* By which descriptor, in which loop.  room: the first sends as fast as a ring of a few slots lets it. */
 extern const struct way wakeups_by_poll, wakeups_by_epoll, wakeups_by_room, wakeups_by_uv, wakeups_by_uring;
 
-struct side wakeups_side(const struct way *way, bool first); /* its port and rings are the caller's to add */
+/* Its port and rings are the caller's to add.  Skips the test where the loop is not to be had. */
+struct side wakeups_side(const struct way *way, bool first);
 /* In two threads; the rings are closed after it. */
 void wakeups_run(struct side sides[2]);
 void wakeups_switch_ticks_off(void);
