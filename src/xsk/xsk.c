@@ -24,7 +24,7 @@
 #define HEADROOM      256   /* XDP_PACKET_HEADROOM: what the kernel leaves before a packet in its chunk */
 #define PAGE_BYTES    4096
 #define RETRY_MS      5     /* the kernel lets go of a queue some time after the socket was closed ... */
-#define RETRIES       200   /* ... or its owner died */
+#define RETRIES       600   /* ... or its owner died: under load that took more than a second */
 #define RETRIES_TAKEN 10    /* where somebody says that it has the queue, it is no death that we wait for */
 #define TX_BUDGET     256u  /* packets sent per kick, where the default of 32 can be raised */
 #define BUSY_POLL_US  20
