@@ -26,7 +26,8 @@ LAYERS = {
 }
 
 # Each of them is left out of the build where it does not belong (src/meson.build), or does without (bench).
-LINUX_FILES = re.compile(r'(src/xsk/|src/backend/xdp|bench/|src/base/poller_epoll\.c$|src/shm/(lock_ofd|space_fallocate)\.c$)')
+LINUX_FILES = re.compile(r'(src/xsk/|src/backend/xdp|bench/|src/event/uring\.c$|examples/echo_uring\.c$|'
+                         r'src/base/poller_epoll\.c$|src/shm/(lock_ofd|space_fallocate)\.c$)')
 LINUX_HEADER = re.compile(r'(linux|asm|netpacket)/|(features|malloc|byteswap|sys/(capability|epoll|eventfd|fanotify|fsuid|inotify|'
                           r'personality|pidfd|prctl|random|sendfile|signalfd|syscall|sysinfo|timerfd|vfs|xattr))\.h$')
 LINUX_WORD = re.compile(r'\b(epoll_\w+|eventfd|timerfd_\w+|signalfd|pidfd_\w+|memfd_\w+|syscall|SYS_\w+|prctl|F_OFD_\w+|fallocate|'
