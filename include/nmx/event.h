@@ -124,7 +124,7 @@ int nmx_uring_turn(struct nmx_uring *loop);
  * before it is marked as seen. */
 bool nmx_uring_completion(struct nmx_uring *loop, const struct io_uring_cqe *cqe);
 
-/* As nmx_uv_rx_open() and so on.  Errors: NMX_ERR_NO_MEMORY, NMX_ERR_FORKED.  A ring whose descriptor the kernel does not
+/* As nmx_uv_rx_open() and so on.  Errors: NMX_ERR_NO_MEMORY, NMX_ERR_BUSY, NMX_ERR_FORKED.  A ring whose descriptor the kernel does not
  * let an io_uring poll has NMX_ERR_IO or NMX_ERR_NO_MEMORY in its callback. */
 NMX_MUST_CHECK int nmx_uring_rx_open(struct nmx_uring_rx **receiver, struct nmx_uring *loop, struct nmx_rx *rx,
                                      nmx_on_packets *fn, void *arg);

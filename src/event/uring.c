@@ -226,6 +226,9 @@ static int add(struct nmx_uring *loop, struct uring_watch *w)
 	struct uring_watch **more;
 	uint32_t place = 0;
 
+	for (uint32_t i = 0; i < loop->num; i++)
+		if (loop->at[i] && loop->at[i]->fd == w->fd)
+			return NMX_ERR_BUSY;
 	while (place < loop->num && loop->at[place])
 		place++;
 	if (place == loop->num) {

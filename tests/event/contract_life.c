@@ -224,6 +224,23 @@ static void without_descriptors_opening_fails_and_leaves_the_ring(void **state)
 	rig_close(&rig);
 }
 
+static void a_ring_is_in_a_loop_once(void **state)
+{
+	struct rig rig;
+	void *another = NULL;
+
+	require(rig_open(&rig, *state, 0, &small));
+	rig_receive(&rig, rig_on_packets);
+	rig_send(&rig, rig_on_room);
+	rig.kind->turn(rig.loop, 1); /* libuv knows what it watches */
+	require_result(rig.kind->rx_open(&another, rig.loop, rig.link.rx, never_on_packets, &rig), NMX_ERR_BUSY);
+	require(another == NULL);
+	rig.to_send = 1;
+	support_send(rig.link.tx, 0, 1, RIG_LEN);
+	rig_run(&rig, &rig.done);
+	rig_close(&rig);
+}
+
 /* ---- the other end */
 
 static void send_and_wait_for_death(void *arg)
@@ -323,9 +340,30 @@ const struct contract_case contract_life[] = {
 	{ "a_receiver_closes_itself_and_its_port_while_it_looks_at_frames", a_receiver_closes_itself_and_its_port_while_it_looks_at_frames },
 	{ "a_sender_closes_itself_and_a_receiver_and_their_ports", a_sender_closes_itself_and_a_receiver_and_their_ports },
 	{ "a_ring_is_free_again_when_its_receiver_is_closed", a_ring_is_free_again_when_its_receiver_is_closed },
+	{ "a_ring_is_in_a_loop_once", a_ring_is_in_a_loop_once },
 	{ "without_descriptors_opening_fails_and_leaves_the_ring", without_descriptors_opening_fails_and_leaves_the_ring },
 	{ NULL, NULL },
 };
+
+/* There is room, but not as much as is wanted: that is no reason to stay awake. */
+static void a_sender_that_wants_more_than_there_is_sleeps(void **state)
+{
+	struct rig rig;
+
+	require(rig_open(&rig, *state, 0, &small));
+	rig_send(&rig, rig_on_room);
+	support_send(rig.link.tx, 0, 5, RIG_LEN);
+	rig.kind->tx_want(rig.sender, UINT32_MAX);
+	loop_run_for(rig.kind, rig.loop, 20);
+	require(loop_run_for(rig.kind, rig.loop, 300) <= 1);
+	require_equal(rig.rooms, 0);
+	rig.to_send = rig.sent = 5;
+	rig_receive(&rig, rig_on_packets);
+	rig_run(&rig, &rig.done);
+	loop_run_for(rig.kind, rig.loop, 50);
+	require_equal(rig.rooms, 1);
+	rig_close(&rig);
+}
 
 /* Under load it may look again before it sleeps; a moment later it sleeps. */
 static void after_a_load_it_sleeps(void **state)
@@ -350,6 +388,7 @@ const struct contract_case contract_full[] = {
 
 const struct contract_case contract_peers[] = {
 	{ "at_rest_it_wakes_about_once_a_second", at_rest_it_wakes_about_once_a_second },
+	{ "a_sender_that_wants_more_than_there_is_sleeps", a_sender_that_wants_more_than_there_is_sleeps },
 	{ "after_a_load_it_sleeps", after_a_load_it_sleeps },
 	{ "a_peer_that_dies_is_told_once_and_the_next_is_heard", a_peer_that_dies_is_told_once_and_the_next_is_heard },
 	{ "a_sender_hears_that_its_peer_has_gone", a_sender_hears_that_its_peer_has_gone },
