@@ -35,7 +35,7 @@ static void uring_end(void *loop)
 	free(rig);
 }
 
-static bool uring_turn(void *loop, int sleep_ms)
+static enum loop_turn uring_turn(void *loop, int sleep_ms)
 {
 	struct uring_rig *rig = loop;
 	struct __kernel_timespec most = { sleep_ms / 1000, sleep_ms % 1000 * 1000000L };
@@ -52,7 +52,7 @@ static bool uring_turn(void *loop, int sleep_ms)
 		count++;
 	}
 	io_uring_cq_advance(&rig->uring, count);
-	return !more && count > 0;
+	return more ? LOOP_AWAKE : count > 0 ? LOOP_WOKEN : LOOP_ALARM;
 }
 
 static int rx_open(void **receiver, void *loop, struct nmx_rx *rx, nmx_on_packets *fn, void *arg)

@@ -40,7 +40,7 @@ static void on_alarm(uv_timer_t *alarm)
 	uv_stop(alarm->loop); /* or it sleeps, if this came before it was about to */
 }
 
-static bool uv_turn(void *loop, int sleep_ms)
+static enum loop_turn uv_turn(void *loop, int sleep_ms)
 {
 	struct uv_rig *rig = loop;
 	bool sleeps = sleep_ms > 0 && uv_backend_timeout(&rig->loop) != 0;
@@ -50,7 +50,7 @@ static bool uv_turn(void *loop, int sleep_ms)
 	uv_timer_start(&rig->alarm, on_alarm, (uint64_t)sleep_ms, 0);
 	uv_run(&rig->loop, sleep_ms > 0 ? UV_RUN_ONCE : UV_RUN_NOWAIT);
 	uv_timer_stop(&rig->alarm);
-	return sleeps && !rig->rang;
+	return rig->rang ? LOOP_ALARM : sleeps ? LOOP_WOKEN : LOOP_AWAKE;
 }
 
 static int rx_open(void **receiver, void *loop, struct nmx_rx *rx, nmx_on_packets *fn, void *arg)

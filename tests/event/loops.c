@@ -24,6 +24,6 @@ unsigned loop_run_for(const struct loop_kind *kind, void *loop, int ms)
 	unsigned woken = 0;
 
 	for (; now < end; now = support_now_ms())
-		woken += kind->turn(loop, (int)(end - now));
+		woken += kind->turn(loop, (int)(end - now)) != LOOP_ALARM;
 	return woken;
 }

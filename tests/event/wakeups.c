@@ -193,7 +193,7 @@ static void loop_side_run(struct side *side)
 	while (!side->done) {
 		int64_t before = support_now_ms();
 
-		side->slept += kind_of(side)->turn(side->loop, NEVER_MS);
+		side->slept += kind_of(side)->turn(side->loop, NEVER_MS) == LOOP_WOKEN;
 		require(side->done || support_now_ms() - before < NEVER_MS);
 	}
 	for (int i = 0; i < 5; i++)
