@@ -19,7 +19,7 @@ LAYERS = {
     'backend': (['src/backend'], r'(backend/(local|pipe|xdp)\.h$|core/port\.h$|shm/|xsk/|base/)', ('pcap/pcap.h',)),
     'public headers': (['include/nmx'], None, ()),
     'tools': (['tools'], 'own', ('pcap/pcap.h', 'pcap.h')),
-    'examples': (['examples'], 'own', ()),
+    'examples': (['examples'], 'own', ('isa-l/crc.h', 'isa-l/erasure_code.h')),
     'bench': (['bench'], 'own', ()),
 }
 
