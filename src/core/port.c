@@ -125,7 +125,7 @@ static void name_port(struct nmx_port *port)
 	bool has_prefix = port->name.backend == NMX_LOOP || port->name.backend == NMX_NULL || port->name.backend == NMX_PCAP ||
 	                  port->name.backend == NMX_XDP;
 	const struct nmx__name *name = &port->name;
-	char rings[16] = "";
+	char rings[12] = "";
 
 	if (name->mode == NMX__ONE_NIC || name->mode == NMX__ONE_HOST)
 		snprintf(rings, sizeof(rings), "%c%u", name->mode == NMX__ONE_NIC ? '-' : '^', name->ring);
@@ -137,7 +137,7 @@ static void name_port(struct nmx_port *port)
 	else if (!*rings)
 		memcpy(port->info.name, name->port, sizeof(port->info.name)); /* all 63 characters */
 	else
-		snprintf(port->info.name, sizeof(port->info.name), "%.54s%s", name->port, rings);
+		snprintf(port->info.name, sizeof(port->info.name), "%.52s%s", name->port, rings);
 }
 
 int nmx__port_prepare(struct nmx_port *port, const char *text, const struct nmx_options *options, size_t options_size,
