@@ -12,8 +12,8 @@
 
 #include "backend/xdp.h"
 #include "base/fork.h"
-#include "base/numa.h"
 #include "base/report.h"
+#include "xsk/numa.h"
 
 #define DEFAULT_SLOTS  1024u
 #define DEVICE_BUFS    32768u /* registered with a device, if the segment has so many: what comes from other ports should be among them */
@@ -281,6 +281,8 @@ static int take_sources(struct xdp_ring *r, struct nmx__xsk_device *device, uint
 	for (uint32_t i = first; i < device->num_queues && device->queues[i].rx_fd >= 0; i += step)
 		r->sources[at++].queue = &device->queues[i];
 	r->num_sources = at;
+	if (at == 0)
+		return NMX_ERR_INVALID_RING_INDEX;
 	r->fill_target = (r->num_slots + r->max_spare + at - 1) / at;
 	if (at == 1)
 		return 0;

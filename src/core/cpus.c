@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
+#define _WITH_CPU_SET_T /* FreeBSD: as Linux has it */
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
@@ -7,6 +8,8 @@
 #include "core/cpus.h"
 
 #define WORD_BITS (CHAR_BIT * sizeof(unsigned long))
+
+_Static_assert(sizeof(struct nmx__cpus) == sizeof(cpu_set_t), "one is passed as the other");
 
 bool nmx__cpus_has(const struct nmx__cpus *set, uint32_t cpu)
 {

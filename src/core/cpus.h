@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define NMX__MAX_CPUS 8192 /* of any Linux */
+#define NMX__MAX_CPUS 1024 /* as many as cpu_set_t has; a machine with more of them does not pin */
 
 struct nmx__cpus {
 	unsigned long bits[NMX__MAX_CPUS / (CHAR_BIT * sizeof(unsigned long))];

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 
 #include "base/fork.h"
 #include "base/poison.h"
@@ -98,7 +97,7 @@ static void free_port(struct nmx_port *port)
 		}
 		free(port->rings[tx]);
 	}
-	nmx__fd_close(port->epoll_fd);
+	nmx__poller_close(&port->poller);
 	pthread_mutex_destroy(&port->lock);
 	free(port->held_free);
 	free(port->held_out);
@@ -125,7 +124,7 @@ static void name_port(struct nmx_port *port)
 	bool has_prefix = port->name.backend == NMX_LOOP || port->name.backend == NMX_NULL || port->name.backend == NMX_PCAP ||
 	                  port->name.backend == NMX_XDP;
 	const struct nmx__name *name = &port->name;
-	char rings[12] = "";
+	char rings[16] = "";
 
 	if (name->mode == NMX__ONE_NIC || name->mode == NMX__ONE_HOST)
 		snprintf(rings, sizeof(rings), "%c%u", name->mode == NMX__ONE_NIC ? '-' : '^', name->ring);
@@ -137,7 +136,7 @@ static void name_port(struct nmx_port *port)
 	else if (!*rings)
 		memcpy(port->info.name, name->port, sizeof(port->info.name)); /* all 63 characters */
 	else
-		snprintf(port->info.name, sizeof(port->info.name), "%.52s%s", name->port, rings);
+		snprintf(port->info.name, sizeof(port->info.name), "%.48s%s", name->port, rings);
 }
 
 int nmx__port_prepare(struct nmx_port *port, const char *text, const struct nmx_options *options, size_t options_size,
@@ -170,7 +169,7 @@ int nmx_open_sized(struct nmx_port **out, const char *text, const struct nmx_opt
 		return nmx__fail(why, NMX_ERR_NO_MEMORY, ENOMEM, "cannot open a port");
 	pthread_mutex_init(&port->lock, NULL);
 	port->refs = 1;
-	port->epoll_fd = -1;
+	port->poller = NMX__NO_POLLER;
 	port->fork_generation = nmx__fork_generation();
 	err = nmx__port_prepare(port, text, options, options_size, why);
 	if (err < 0)
@@ -205,7 +204,7 @@ struct nmx__ring *nmx__port_add_ring(struct nmx_port *port, bool is_tx, uint32_t
 	ring->port = port;
 	ring->index = index;
 	ring->is_tx = is_tx;
-	ring->epoll_fd = ring->tick_fd = -1;
+	ring->poller = NMX__NO_POLLER;
 	port->rings[is_tx][index] = ring;
 	port->num_rings[is_tx] = index + 1;
 	return ring;
@@ -252,8 +251,8 @@ static int check_out(struct nmx_port *port, bool is_tx, uint32_t index, struct n
 		ring->checked_out = true;
 		nmx__check_after_sync(ring); /* from here on its user could write where it must not */
 		port->refs++;
-		if (port->epoll_fd >= 0 && !is_tx)
-			nmx__ring_join_epoll(ring, port->epoll_fd);
+		if (port->poller.fd >= 0 && !is_tx)
+			nmx__ring_join_port_fd(ring);
 	}
 	pthread_mutex_unlock(&port->lock);
 	return err;
@@ -393,13 +392,11 @@ int nmx_port_fd(struct nmx_port *port)
 	if (nmx__forked(port->fork_generation))
 		return -1;
 	pthread_mutex_lock(&port->lock);
-	if (port->epoll_fd < 0) {
-		port->epoll_fd = nmx__fd_track(epoll_create1(EPOLL_CLOEXEC));
-		for (uint32_t i = 0; i < port->num_rings[0] && port->epoll_fd >= 0; i++)
+	if (port->poller.fd < 0 && nmx__poller_open(&port->poller, 0) == 0)
+		for (uint32_t i = 0; i < port->num_rings[0]; i++)
 			if (port->rings[0][i]->checked_out)
-				nmx__ring_join_epoll(port->rings[0][i], port->epoll_fd);
-	}
-	fd = port->epoll_fd;
+				nmx__ring_join_port_fd(port->rings[0][i]);
+	fd = port->poller.fd;
 	pthread_mutex_unlock(&port->lock);
 	return fd;
 }

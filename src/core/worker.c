@@ -6,15 +6,18 @@
  * so the kernel takes the pages from the node of its CPU, and no line of them is another worker's.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef __FreeBSD__
+#include <pthread_np.h>
+#endif
 
 #include <nmx/worker.h>
 
@@ -46,6 +49,7 @@ enum go { GO_WAIT, GO_RUN, GO_AWAY };
 
 struct nmx_workers {
 	struct nmx__stop stop;
+	int stop_it_fd;         /* what is written there makes stop.fd readable, for good */
 	int (*fn)(struct nmx_worker *worker);
 	bool cpus_given;        /* by the caller: then they are not negotiable */
 	size_t bytes;           /* of each mapping */
@@ -185,7 +189,7 @@ static int choose_cpus(struct nmx_workers *all, const struct nmx_worker_options 
 {
 	struct nmx__cpus allowed;
 	uint32_t near = 0;
-	int *order, n = 0;
+	int *order, n = 0, err;
 
 	if ((o->flags & NMX_UNPINNED) || o->cpus) {
 		for (uint32_t i = 0; i < all->num_places; i++)
@@ -193,7 +197,10 @@ static int choose_cpus(struct nmx_workers *all, const struct nmx_worker_options 
 		return 0;
 	}
 	order = calloc(all->num_places, sizeof(*order));
-	if (order && nmx__cpus_allowed(&allowed) == 0)
+	err = nmx__cpus_allowed(&allowed);
+	if (err < 0)
+		nmx__note(why, "the workers are not pinned: the system does not say which CPUs this process may use (%s)", strerror(-err));
+	else if (order)
 		n = nmx__cpus_order(&allowed, "/sys", info->numa_node, order, all->num_places, &near);
 	for (uint32_t i = 0; i < all->num_places && order; i++)
 		all->places[i].plan.cpu = n > 0 ? order[i % (uint32_t)n] : -1;
@@ -301,6 +308,7 @@ static void free_workers(struct nmx_workers *all)
 			munmap(place->desk, all->bytes);
 	}
 	nmx__fd_close(all->stop.fd);
+	nmx__fd_close(all->stop_it_fd);
 	pthread_cond_destroy(&all->changed);
 	pthread_mutex_destroy(&all->lock);
 	free(all);
@@ -324,17 +332,21 @@ static struct nmx_workers *make_workers(const struct nmx_info *info, const struc
 	all->cpus_given = o->cpus != NULL;
 	all->bytes = DESK_BYTES + o->state_bytes;
 	all->stop.fork_generation = nmx__fork_generation();
-	all->stop.fd = nmx__fd_track(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+	all->stop.fd = all->stop_it_fd = -1;
 	return all;
 }
 
 static int set_up_workers(struct nmx_workers *all, struct nmx_port *port, const struct nmx_info *info, const struct nmx_worker_options *o,
                           void *arg, struct nmx_report *why)
 {
-	int err;
+	int err, fds[2] = { -1, -1 };
 
-	if (all->stop.fd < 0)
-		return nmx__fail(why, NMX_ERR_NO_MEMORY, errno, "cannot make the descriptor that stops the workers");
+	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) == 0) {
+		all->stop.fd = nmx__fd_track(fds[0]);
+		all->stop_it_fd = nmx__fd_track(fds[1]);
+	}
+	if (all->stop.fd < 0 || all->stop_it_fd < 0)
+		return nmx__fail(why, NMX_ERR_NO_MEMORY, errno, "cannot make the descriptors that stop the workers");
 	for (uint32_t i = 0; i < all->num_places; i++) {
 		all->places[i].plan.index = i;
 		all->places[i].plan.arg = arg;
@@ -396,14 +408,13 @@ bool nmx_worker_stopping(const struct nmx_worker *worker)
 
 void nmx_workers_stop(struct nmx_workers *all)
 {
-	const uint64_t one = 1;
 	int saved = errno;
 
 	if (nmx__forked(all->stop.fork_generation))
 		return;
 	atomic_store_explicit(&all->stop.asked, true, memory_order_release);
-	if (write(all->stop.fd, &one, sizeof(one)) < 0)
-		(void)0; /* it is readable already */
+	if (write(all->stop_it_fd, "", 1) < 0)
+		(void)0; /* full of earlier stops */
 	errno = saved;
 }
 

@@ -244,15 +244,15 @@ static void bad_options_are_refused(void **state)
 	} later = { .newer = 1 };
 	struct nmx_workers *workers;
 	struct nmx_report why;
-	int cpu = 8191;
+	int cpu = 1023;
 
 	(void)state;
 	open_pair();
-	require_refused(&(struct nmx_worker_options){ .cpus = &cpu, .num_cpus = 1 }, NMX_ERR_BAD_OPTION, "CPU 8191; this process runs on CPUs ");
+	require_refused(&(struct nmx_worker_options){ .cpus = &cpu, .num_cpus = 1 }, NMX_ERR_BAD_OPTION, "CPU 1023; this process runs on CPUs ");
 	cpu = -1;
 	require_refused(&(struct nmx_worker_options){ .cpus = &cpu, .num_cpus = 1 }, NMX_ERR_BAD_OPTION, "cpus[0] is -1");
-	cpu = 8192;
-	require_refused(&(struct nmx_worker_options){ .cpus = &cpu, .num_cpus = 1 }, NMX_ERR_BAD_OPTION, "numbered from 0 to 8191");
+	cpu = 1024;
+	require_refused(&(struct nmx_worker_options){ .cpus = &cpu, .num_cpus = 1 }, NMX_ERR_BAD_OPTION, "numbered from 0 to 1023");
 	cpu = 0;
 	require_refused(&(struct nmx_worker_options){ .cpus = &cpu, .num_cpus = 1, .flags = NMX_UNPINNED }, NMX_ERR_BAD_OPTION, "exclude");
 	require_refused(&(struct nmx_worker_options){ .cpus = &cpu }, NMX_ERR_BAD_OPTION, "go together");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* Which node of a large machine new memory comes from: set_mempolicy(2), around what allocates. */
-#ifndef NMX_BASE_NUMA_H
-#define NMX_BASE_NUMA_H
+#ifndef NMX_XSK_NUMA_H
+#define NMX_XSK_NUMA_H
 
 #include <stdbool.h>
 

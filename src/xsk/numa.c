@@ -6,7 +6,7 @@
 
 #include <linux/mempolicy.h>
 
-#include "base/numa.h"
+#include "xsk/numa.h"
 
 #define MAX_NODES 1024 /* of any Linux */
 #define WORD_BITS (CHAR_BIT * sizeof(unsigned long))
