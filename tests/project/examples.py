@@ -153,7 +153,7 @@ def workers(examples):
         pass
     endless.send_signal(signal.SIGINT)
     examples.finish(endless, r'.*worker 0 on CPU \d+: \d+ packets\nin all \d+ packets\n')
-    examples.run(r'.*worker 0 on CPU \d+: 0 packets\n.*', 'thread_per_ring', 'receive', 'loop:', '-t', '1')
+    examples.run(r'.*worker 0 on CPU \d+: 0 packets\n.*', 'thread_per_ring', 'receive', 'quiet}1', '-t', '1')
 
 
 def helpful(examples):
