@@ -185,6 +185,20 @@ static int take_rings(struct nmx_workers *all, struct nmx_port *port, const stru
 	return 0;
 }
 
+/* What a caller might not expect, of n CPUs dealt out among the workers, `near` of them on the interface's node. */
+static void note_cpus(const struct nmx_workers *all, const struct nmx_info *info, uint32_t n, uint32_t near, struct nmx_report *why)
+{
+	uint32_t away = 0;
+
+	for (uint32_t i = 0; i < all->num_places; i++)
+		away += i % n >= near;
+	if (n < all->num_places)
+		nmx__note(why, "%u workers share %u CPU%s: this process may use no more", all->num_places, n, n == 1 ? "" : "s");
+	if (info->numa_node >= 0 && away > 0)
+		nmx__note(why, "%u of %u workers are away from node %d, where \"%s\" is: this process may use %u CPU%s there", away, all->num_places,
+		          info->numa_node, info->name, near, near == 1 ? "" : "s");
+}
+
 static int choose_cpus(struct nmx_workers *all, const struct nmx_worker_options *o, const struct nmx_info *info, struct nmx_report *why)
 {
 	struct nmx__cpus allowed;
@@ -207,11 +221,8 @@ static int choose_cpus(struct nmx_workers *all, const struct nmx_worker_options 
 	free(order);
 	if (!order || n < 0)
 		return nmx__fail(why, NMX_ERR_NO_MEMORY, ENOMEM, "cannot choose CPUs for the workers");
-	if (n > 0 && (uint32_t)n < all->num_places)
-		nmx__note(why, "%u workers share %d CPU%s: this process may use no more", all->num_places, n, n == 1 ? "" : "s");
-	if (n > 0 && info->numa_node >= 0 && near < all->num_places && near < (uint32_t)n)
-		nmx__note(why, "%u of the CPUs that this process may use are on node %d, where \"%s\" is: of %u workers the others are away from it",
-		          near, info->numa_node, info->name, all->num_places);
+	if (n > 0)
+		note_cpus(all, info, (uint32_t)n, near, why);
 	return 0;
 }
 
