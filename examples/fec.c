@@ -58,14 +58,15 @@ static int64_t build_group(struct nmx_batch *batch, int file, struct head head, 
 	uint32_t k = head.k, m = head.m, len = 0;
 
 	for (uint32_t i = 0; i < k + m; i++) {
+		ssize_t got;
+
 		packet[i] = nmx_batch_packet(batch, sizeof(head) + PIECE);
 		if (!packet[i])
 			return -1;
 		piece[i] = packet[i] + sizeof(head);
-	}
-	for (uint32_t i = 0; i < k; i++) {
-		ssize_t got = pread(file, piece[i], PIECE, ((off_t)head.group * k + i) * PIECE);
-
+		if (i >= k)
+			continue; /* parity, below */
+		got = pread(file, piece[i], PIECE, ((off_t)head.group * k + i) * PIECE);
 		if (got < 0)
 			return -1;
 		memset(piece[i] + got, 0, PIECE - (size_t)got);

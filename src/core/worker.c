@@ -3,7 +3,8 @@
  * Workers: one thread for each pair of rings.
  *
  * What a worker writes while it runs is in a mapping of its own, which its thread, pinned by then, is the first to touch:
- * so the kernel takes the pages from the node of its CPU, and no line of them is another worker's.
+ * so the kernel takes the pages from the node of its CPU, and no line of them is another worker's.  Before and after it
+ * is a page that nobody may touch: the kernel would make one huge page of what lies side by side, on one node.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -51,8 +52,9 @@ struct nmx_workers {
 	struct nmx__stop stop;
 	int stop_it_fd;         /* what is written there makes stop.fd readable, for good */
 	int (*fn)(struct nmx_worker *worker);
+	bool has_state;
 	bool cpus_given;        /* by the caller: then they are not negotiable */
-	size_t bytes;           /* of each mapping */
+	size_t page, bytes;     /* of each mapping: a page, bytes, a page */
 	char name[sizeof(((struct nmx_info *)NULL)->name)];
 	pthread_mutex_t lock;   /* of what follows */
 	pthread_cond_t changed;
@@ -79,7 +81,7 @@ static void set_up(struct place *place)
 	place->desk->all = place->all;
 	if (place->pin_errno)
 		worker->cpu = -1;
-	if (place->all->bytes > DESK_BYTES)
+	if (place->all->has_state)
 		worker->state = (uint8_t *)place->desk + DESK_BYTES;
 }
 
@@ -229,11 +231,12 @@ static int choose_cpus(struct nmx_workers *all, const struct nmx_worker_options 
 static int map_desks(struct nmx_workers *all, struct nmx_report *why)
 {
 	for (uint32_t i = 0; i < all->num_places; i++) {
-		void *desk = mmap(NULL, all->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		uint8_t *map = mmap(NULL, all->bytes + 2 * all->page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-		if (desk == MAP_FAILED)
-			return nmx__fail(why, NMX_ERR_NO_MEMORY, errno, "cannot map %zu bytes for the state of worker %u", all->bytes - DESK_BYTES, i);
-		all->places[i].desk = desk;
+		if (map != MAP_FAILED)
+			all->places[i].desk = (struct desk *)(map + all->page);
+		if (map == MAP_FAILED || mprotect(map + all->page, all->bytes, PROT_READ | PROT_WRITE) < 0)
+			return nmx__fail(why, NMX_ERR_NO_MEMORY, errno, "cannot map %zu bytes for the state of worker %u", all->bytes, i);
 	}
 	return 0;
 }
@@ -316,7 +319,7 @@ static void free_workers(struct nmx_workers *all)
 			nmx_tx_close(place->plan.tx);
 		}
 		if (place->desk)
-			munmap(place->desk, all->bytes);
+			munmap((uint8_t *)place->desk - all->page, all->bytes + 2 * all->page);
 	}
 	nmx__fd_close(all->stop.fd);
 	nmx__fd_close(all->stop_it_fd);
@@ -341,7 +344,9 @@ static struct nmx_workers *make_workers(const struct nmx_info *info, const struc
 	memcpy(all->name, info->name, sizeof(all->name));
 	all->num_places = n;
 	all->cpus_given = o->cpus != NULL;
-	all->bytes = DESK_BYTES + o->state_bytes;
+	all->page = (size_t)sysconf(_SC_PAGESIZE);
+	all->bytes = (DESK_BYTES + o->state_bytes + all->page - 1) / all->page * all->page;
+	all->has_state = o->state_bytes > 0;
 	all->stop.fork_generation = nmx__fork_generation();
 	all->stop.fd = all->stop_it_fd = -1;
 	return all;
