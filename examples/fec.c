@@ -155,8 +155,8 @@ static uint64_t next_choice(uint64_t bits, uint32_t lose, uint32_t all)
 
 	if (lose == 0)
 		return 0;
-	bits = bits ? carried | (bits ^ carried) / low >> 2 : (1ull << lose) - 1;
-	return bits >> all ? (1ull << lose) - 1 : bits;
+	bits = bits ? carried | ((bits ^ carried) / low) >> 2 : (1ull << lose) - 1;
+	return (bits >> all) ? (1ull << lose) - 1 : bits;
 }
 
 static uint8_t *piece_of(struct receiver *r, uint32_t i) { return r->kept[i].data + sizeof(struct head); }
@@ -258,7 +258,7 @@ static int take(struct receiver *r, struct nmx_frame *frame)
 /* Until the last group is complete, or nothing comes any more. */
 static int receive_groups(struct receiver *r, struct nmx_rx *rx)
 {
-	int n = 0, err;
+	int n, err;
 
 	while (!(r->is_done && (r->head.flags & LAST))) {
 		while ((n = nmx_rx_sync(rx)) > 0)

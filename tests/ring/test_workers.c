@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* Workers: a thread for each pair of rings, on whatever CPUs there are; errors, stops, and what is left of them. */
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -11,6 +12,14 @@
 #include <nmx/worker.h>
 
 #include "support.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
 
 enum { RINGS = 4, SLOTS = 64, EACH = 150, LEN = 60, FOREVER_MS = 60000 };
 
@@ -295,6 +304,22 @@ static void without_descriptors_they_do_not_start(void **state)
 	close_pair();
 }
 
+#if defined(__GLIBC__) && !defined(SANITIZED)
+static void without_room_for_a_stack_they_do_not_start(void **state)
+{
+	pthread_attr_t before, huge;
+
+	(void)state;
+	open_pair();
+	require(pthread_getattr_default_np(&before) == 0 && pthread_attr_init(&huge) == 0);
+	require(pthread_attr_setstacksize(&huge, 1ul << 46) == 0 && pthread_setattr_default_np(&huge) == 0);
+	require_refused(NULL, NMX_ERR_NO_MEMORY, "cannot start thread 1 of 4");
+	require(pthread_setattr_default_np(&before) == 0);
+	require_rings_free(far);
+	close_pair();
+}
+#endif
+
 /* ---- errors and ends */
 
 static int second_fails(struct nmx_worker *self) { return self->index == 2 ? NMX_ERR_CORRUPT : sleep_until_told(self); }
@@ -522,6 +547,9 @@ int main(void)
 		cmocka_unit_test(bad_options_are_refused),
 		cmocka_unit_test(a_ring_in_use_is_named),
 		cmocka_unit_test(without_descriptors_they_do_not_start),
+#if defined(__GLIBC__) && !defined(SANITIZED)
+		cmocka_unit_test(without_room_for_a_stack_they_do_not_start),
+#endif
 		cmocka_unit_test(an_error_of_one_ends_all_and_is_told),
 		cmocka_unit_test(one_that_is_through_stops_nobody),
 		cmocka_unit_test(a_ring_that_is_taken_away_stays_open),
