@@ -352,8 +352,8 @@ static struct nmx_workers *make_workers(const struct nmx_info *info, const struc
 	return all;
 }
 
-static int set_up_workers(struct nmx_workers *all, struct nmx_port *port, const struct nmx_info *info, const struct nmx_worker_options *o,
-                          void *arg, struct nmx_report *why)
+static int set_up_workers(struct nmx_workers *all, struct nmx_port *port, const struct nmx_info *info,
+                          const struct nmx_worker_options *o, void *arg, struct nmx_report *why)
 {
 	int err, fds[2] = { -1, -1 };
 

@@ -115,7 +115,10 @@ def over_a_bad_path(examples, middlebox, scratch):
         examples.run(sent.format(size), 'sliding_window_arq', 'send', 'a{1', file)
         examples.finish(receive, rf'received {size} bytes; .*')
         if bad:
-            print(f'middlebox: {bad.communicate(timeout=TIMEOUT)[0].strip()}')
+            said, _ = bad.communicate(timeout=TIMEOUT)
+            if bad.returncode:
+                sys.exit(f'the middlebox ended with {bad.returncode}: {said}')
+            print(f'middlebox: {said.strip()}')
         same(file, copy)
 
 
@@ -149,8 +152,8 @@ def workers(examples):
         examples.run('.*' + each + r'in all 80000 packets\n', 'thread_per_ring', 'send', 'r{1@conf:rings=4', '-n', '20000', *named)
         examples.finish(receive, '.*' + each + r'in all 80000 packets\n')
     endless = examples.start('thread_per_ring', 'receive', 'null:')
-    while not endless.stdout.readline().startswith('worker 0 on CPU'):  # a first look at the rates
-        pass
+    if not any(line.startswith('worker 0 on CPU') for line in iter(endless.stdout.readline, '')):  # until a look at the rates
+        sys.exit(f'thread_per_ring says nothing of rates, and ended with {endless.wait()}')
     endless.send_signal(signal.SIGINT)
     examples.finish(endless, r'.*worker 0 on CPU \d+: \d+ packets\nin all \d+ packets\n')
     examples.run(r'.*worker 0 on CPU \d+: 0 packets\n.*', 'thread_per_ring', 'receive', 'quiet}1', '-t', '1')
