@@ -292,7 +292,8 @@ static int check_pins(const struct nmx_workers *all, struct nmx_report *why)
 		}
 		(void)nmx__cpus_allowed(&allowed);
 		nmx__cpus_text(&allowed, may, sizeof(may));
-		return nmx__fail(why, NMX_ERR_BAD_OPTION, place->pin_errno, "worker %u cannot have CPU %d; this process runs on %s", i, place->plan.cpu, may);
+		return nmx__fail(why, NMX_ERR_BAD_OPTION, place->pin_errno, "worker %u cannot have CPU %d; this process runs on %s", i,
+		                 place->plan.cpu, may);
 	}
 	return 0;
 }
