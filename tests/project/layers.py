@@ -21,7 +21,7 @@ LAYERS = {
     'event': (['src/event'], r'event/', ('uv.h', 'liburing.h')),
     'public headers': (['include/nmx'], None, ()),
     'tools': (['tools'], 'own', ('pcap/pcap.h', 'pcap.h')),
-    'examples': (['examples'], 'own', ()),
+    'examples': (['examples'], 'own', ('isa-l/crc.h', 'isa-l/erasure_code.h')),
     'bench': (['bench'], 'own', ()),
 }
 
