@@ -48,6 +48,7 @@ struct nmx_switch_port {
 	char user[96];         /* "nmx (process 12)"; "": none, or not known (the kernel does not tell) */
 	bool has_stats;        /* what follows is counted */
 	struct nmx_stats stats;
+	bool stuck; /* it can be neither detached nor removed: netmap has lost the name that it is attached by */
 };
 
 /* Calls fn for each port of each switch of the backend until it returns non-zero.  Returns that, or 0, or an error. */

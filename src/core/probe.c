@@ -153,7 +153,7 @@ int nmx_name_explain(const char *text, const struct nmx_options *o, struct nmx_r
 	nmx__report_clear(why);
 	if (!port)
 		return nmx__fail(why, NMX_ERR_NO_MEMORY, ENOMEM, "cannot look at \"%.64s\"", text);
-	err = nmx__port_prepare(port, text, o, sizeof(*o), why);
+	err = nmx__port_prepare(port, text, o, sizeof(*o), NULL, why);
 	if (err == 0)
 		err = explain(text, port, why);
 	free(port);

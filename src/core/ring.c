@@ -23,6 +23,9 @@ static int64_t now_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
+/* Of two spans of time, where 0 is none. */
+static int sooner(int a, int b) { return a > 0 && (a < b || b == 0) ? a : b; }
+
 static int arm(struct nmx__ring *ring, uint32_t slots) { return ring->port->backend->arm(ring, slots); }
 
 /* Outside of a sync.  Arming a transmit ring may find room and show it, which a checked build must not take for the
@@ -134,7 +137,7 @@ static int arm_fd(struct nmx__ring *ring)
 
 		if (ring->fds_changed)
 			add_poll_fds(ring);
-		if (news == 0 && (again_ms = nmx__go_on()) > 0)
+		if (news == 0 && (again_ms = sooner(ring->look_again_ms, nmx__go_on())) > 0)
 			tick_in(ring, again_ms * 1000000L);
 		if (news <= 0)
 			return news;
@@ -247,11 +250,14 @@ static int gather_fds(struct nmx_wait_entry *entries, uint32_t n, struct pollfd 
 static int sleep_once(struct nmx_wait_entry *entries, uint32_t n, struct pollfd *fds, int64_t deadline)
 {
 	int64_t left = deadline < 0 ? TICK_MS : deadline - now_ms();
-	int count = gather_fds(entries, n, fds), again_ms = nmx__go_on(), most = again_ms > 0 ? again_ms : TICK_MS, woken;
+	int count = gather_fds(entries, n, fds), again_ms = nmx__go_on(), most, woken;
 	uint32_t slots;
 
 	if (count < 0)
 		return count;
+	for (uint32_t i = 0; i < n; i++)
+		again_ms = sooner(again_ms, ring_of(&entries[i], &slots)->look_again_ms);
+	most = sooner(again_ms, TICK_MS);
 	left = left < 0 ? 0 : left < most ? left : most;
 	woken = poll(fds, (nfds_t)count, (int)left) < 0 ? -errno : 0;
 	for (uint32_t i = 0; i < n; i++)
