@@ -70,6 +70,10 @@ int nmx__nm_arm(struct nmx__ring *ring, uint32_t slots);
 void nmx__nm_disarm(struct nmx__ring *ring);
 int nmx__nm_poll_fds(struct nmx__ring *ring, struct pollfd fds[NMX__WAIT_FDS]);
 
+/* netmap_inspect.c */
+int nmx__nm_probe(struct nmx_report *why);
+int nmx__nm_explain(const struct nmx_port *port, struct nmx_report *why);
+
 extern const struct nmx__switch_ops nmx__nm_switches;
 
 #endif

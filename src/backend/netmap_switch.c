@@ -11,7 +11,7 @@
 
 static int open_device(struct nmx_report *why)
 {
-	int fd = nmx__nm_open(why), err = fd < 0 ? fd : nmx__nm_check_api(fd, why);
+	int fd = nmx__nm_open(why), err = fd < 0 ? fd : nmx__nm_check_api(fd, NULL, why);
 
 	if (err < 0 && fd >= 0)
 		nmx__nm_sys->close(fd);

@@ -6,13 +6,6 @@
 #include "base/report.h"
 #include "core/port.h"
 
-#ifndef NMX_HAVE_NETMAP
-static const struct nmx__backend nmx__netmap_backend_ = {
-	.id = NMX_NETMAP,
-	.missing = "the netmap device is not served by this build",
-};
-#define nmx__netmap_backend nmx__netmap_backend_
-#endif
 static const struct nmx__backend switch_backend = {
 	.id = NMX_SWITCH,
 	.missing = "the switch is not served by this version; a pipe connects two programs: x{1 and x}1",

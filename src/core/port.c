@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 
 #include "base/fork.h"
 #include "base/poison.h"
@@ -92,7 +91,7 @@ static void free_port(struct nmx_port *port)
 		}
 		free(port->rings[tx]);
 	}
-	nmx__fd_close(port->epoll_fd);
+	nmx__poller_close(&port->poller);
 	pthread_mutex_destroy(&port->lock);
 	free(port->held_free);
 	free(port->held_out);
@@ -131,7 +130,7 @@ static void name_port(struct nmx_port *port)
 	else if (!*rings)
 		memcpy(port->info.name, name->port, sizeof(port->info.name)); /* all 63 characters */
 	else
-		snprintf(port->info.name, sizeof(port->info.name), "%.54s%s", name->port, rings);
+		snprintf(port->info.name, sizeof(port->info.name), "%.48s%s", name->port, rings);
 }
 
 int nmx__port_prepare(struct nmx_port *port, const char *text, const struct nmx_options *options, size_t options_size,
@@ -163,7 +162,7 @@ static int open_by(struct nmx_port **out, const char *text, const struct nmx_opt
 		return nmx__fail(why, NMX_ERR_NO_MEMORY, ENOMEM, "cannot open a port");
 	pthread_mutex_init(&port->lock, NULL);
 	port->refs = 1;
-	port->epoll_fd = -1;
+	port->poller = NMX__NO_POLLER;
 	port->fork_generation = nmx__fork_generation();
 	err = nmx__port_prepare(port, text, options, options_size, *refused, why);
 	if (err == 0 && (err = prepare_held(port)) < 0)
@@ -212,7 +211,7 @@ struct nmx__ring *nmx__port_add_ring(struct nmx_port *port, bool is_tx, uint32_t
 	ring->port = port;
 	ring->index = index;
 	ring->is_tx = is_tx;
-	ring->epoll_fd = ring->tick_fd = -1;
+	ring->poller = NMX__NO_POLLER;
 	port->rings[is_tx][index] = ring;
 	port->num_rings[is_tx] = index + 1;
 	return ring;
@@ -261,8 +260,8 @@ static int check_out(struct nmx_port *port, bool is_tx, uint32_t index, struct n
 		ring->checked_out = true;
 		nmx__check_after_sync(ring); /* from here on its user could write where it must not */
 		port->refs++;
-		if (port->epoll_fd >= 0 && !is_tx)
-			nmx__ring_join_epoll(ring, port->epoll_fd);
+		if (port->poller.fd >= 0 && !is_tx)
+			nmx__ring_join_port_fd(ring);
 	}
 	pthread_mutex_unlock(&port->lock);
 	return err;
@@ -402,13 +401,11 @@ int nmx_port_fd(struct nmx_port *port)
 	if (nmx__forked(port->fork_generation))
 		return -1;
 	pthread_mutex_lock(&port->lock);
-	if (port->epoll_fd < 0) {
-		port->epoll_fd = nmx__fd_track(epoll_create1(EPOLL_CLOEXEC));
-		for (uint32_t i = 0; i < port->num_rings[0] && port->epoll_fd >= 0; i++)
+	if (port->poller.fd < 0 && nmx__poller_open(&port->poller, 0) == 0)
+		for (uint32_t i = 0; i < port->num_rings[0]; i++)
 			if (port->rings[0][i]->checked_out)
-				nmx__ring_join_epoll(port->rings[0][i], port->epoll_fd);
-	}
-	fd = port->epoll_fd;
+				nmx__ring_join_port_fd(port->rings[0][i]);
+	fd = port->poller.fd;
 	pthread_mutex_unlock(&port->lock);
 	return fd;
 }

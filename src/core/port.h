@@ -16,6 +16,7 @@
 
 #include <nmx/switch.h>
 
+#include "base/poller.h"
 #include "core/name.h"
 
 #define NMX__WAIT_FDS 3 /* descriptors that a ring may sleep on */
@@ -33,8 +34,8 @@ struct nmx__ring {
 	bool fds_changed; /* set by the backend: poll_fds would say something new */
 	bool tail_moves;  /* set by the backend: the kernel writes tail, and the slots behind it, also between syncs */
 	int look_again_ms; /* set by arm: how long a sleep is at most, for nothing tells of its end; 0: something does */
-	int epoll_fd;     /* that descriptor; -1: not asked for yet */
-	int tick_fd;      /* in it: at most a second passes unlooked at */
+	bool in_port_fd;  /* and is part of the port's */
+	struct nmx__poller poller; /* that descriptor: not open as long as it was not asked for; at most a second passes unlooked at */
 	uint64_t forward_copied; /* bytes that forwarding into it had to copy; its user alone writes, anybody reads: atomic */
 	struct nmx__shadow *shadow; /* checked builds: the ring as the last sync left it */
 	/* backends append their own */
@@ -58,6 +59,10 @@ struct nmx__backend {
 
 	/* Whether a plain name should try it at all; NULL: always. */
 	bool (*is_here)(void);
+	/* What is said of the backend, and of a port that has been prepared and is not opened, as nmx_backend_probe() and
+	 * nmx_name_explain() do; NULL: core knows. */
+	int (*probe)(struct nmx_report *why);
+	int (*explain)(const struct nmx_port *port, struct nmx_report *why);
 	/* Whether port->name and port->options ask for what the backend has.  Looks at nothing else. */
 	int (*check)(const struct nmx_port *port, struct nmx_report *why);
 	/* Opens port->name with port->options, which have been checked.  Sets port->info, makes the rings with nmx__port_add_ring(), fills in their
@@ -96,7 +101,7 @@ struct nmx_port {
 	uint32_t fork_generation;
 	pthread_mutex_t lock; /* of what follows */
 	uint32_t refs;        /* the user's, and one for each ring that is checked out */
-	int epoll_fd;         /* nmx_port_fd() */
+	struct nmx__poller poller; /* nmx_port_fd() */
 	struct nmx__ring **rings[2]; /* [0] receive: info.rx_rings of them, [1] transmit */
 	uint32_t num_rings[2];
 	uint32_t *held;       /* [info.extra_bufs]: homes of spare buffers, in the own file of a segment or on the heap */

@@ -10,7 +10,7 @@ static inline struct nmx__ring *nmx__ring_of_tx(const struct nmx_tx *tx) { retur
 /* The descriptor of the ring; made when first asked for.  -1: none to be had. */
 int nmx__ring_fd(struct nmx__ring *ring);
 void nmx__ring_close_fd(struct nmx__ring *ring);
-/* Adds it to the port's. */
-void nmx__ring_join_epoll(struct nmx__ring *ring, int epoll_fd);
+/* Adds it to the port's, which is open. */
+void nmx__ring_join_port_fd(struct nmx__ring *ring);
 
 #endif

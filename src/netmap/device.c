@@ -80,23 +80,25 @@ int nmx__nm_list(int fd, struct nmx__nm_list *at, char name[NMX__NM_NAME_SIZE])
 	return 0;
 }
 
-int nmx__nm_check_api(int fd, struct nmx_report *why)
+int nmx__nm_check_api(int fd, uint32_t *api, struct nmx_report *why)
 {
-	int sys_errno;
-	uint16_t api = OLDEST_API;
+	uint16_t spoken = NMX__NM_API;
+	int sys_errno = speaks(fd, spoken) ? 0 : errno;
 
-	if (speaks(fd, NMX__NM_API))
+	if (sys_errno)
+		for (spoken = OLDEST_API; spoken <= NEWEST_API && !speaks(fd, spoken);)
+			spoken++;
+	if (api)
+		*api = spoken <= NEWEST_API ? spoken : 0;
+	if (!sys_errno)
 		return 0;
-	sys_errno = errno;
 	if (sys_errno == ENOTTY)
 		return nmx__fail(why, NMX_ERR_UNSUPPORTED_PLATFORM, 0, NMX__NM_DEVICE " is not netmap's device");
-	while (api <= NEWEST_API && !speaks(fd, api))
-		api++;
-	if (api > NEWEST_API)
+	if (spoken > NEWEST_API)
 		return nmx__fail(why, NMX_ERR_UNSUPPORTED_PLATFORM, sys_errno,
-		                 NMX__NM_DEVICE " does not take requests of API %d: the module is older than 2018, or not netmap; load a newer one", NMX__NM_API);
+		                 NMX__NM_DEVICE " takes no requests of API %d: the module is older than 2018, or not netmap; load a newer one", NMX__NM_API);
 	return nmx__fail(why, NMX_ERR_UNSUPPORTED_PLATFORM, 0, NMX__NM_DEVICE " speaks API %u of netmap, and nmx API %d: load a module of that version",
-	                 api, NMX__NM_API);
+	                 spoken, NMX__NM_API);
 }
 
 /* ---- why a port is refused */
@@ -194,7 +196,7 @@ static int explain_refusal(int fd, const struct nmx__nm_ask *ask, const struct n
 	case ENOTTY:
 	case EINVAL:
 	case EOPNOTSUPP:
-		err = nmx__nm_check_api(fd, why);
+		err = nmx__nm_check_api(fd, NULL, why);
 		return err < 0 ? err : invalid(fd, ask, asked, why);
 	case EPERM:
 	case EACCES:

@@ -21,8 +21,8 @@ int nmx__nm_request(int fd, enum nmx__nm_request type, const char *name, void *b
 /* The first port of a switch from *at on, with its name; -ENOENT: there is none. */
 int nmx__nm_list(int fd, struct nmx__nm_list *at, char name[NMX__NM_NAME_SIZE]);
 
-/* Whether it speaks our API: 0, or NMX_ERR_UNSUPPORTED_PLATFORM and which one it speaks. */
-int nmx__nm_check_api(int fd, struct nmx_report *why);
+/* Which API it speaks (api may be NULL; 0: none that we know of): 0 if it is ours, or NMX_ERR_UNSUPPORTED_PLATFORM. */
+int nmx__nm_check_api(int fd, uint32_t *api, struct nmx_report *why);
 
 /* What a descriptor is to be bound to.  Options: NULL, or as netmap wants them. */
 struct nmx__nm_ask {

@@ -7,6 +7,7 @@
 
 #include "base/report.h"
 #include "shm/segment.h"
+#include "shm/space.h"
 
 static uint32_t num_records(const struct nmx__segment *seg)
 {

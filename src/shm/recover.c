@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/report.h"
 #include "shm/bell.h"
 
@@ -242,18 +242,10 @@ static void release_ends(struct nmx__segment *seg, uint32_t id, uint32_t attach_
 		}
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 /* A time that cannot be is over: nobody can make it last for ever by writing one. */
 static bool quarantine_lasts(uint64_t since_ms)
 {
-	uint64_t now = now_ms();
+	uint64_t now = nmx__now_ms();
 
 	return since_ms > now ? since_ms - now <= NMX__QUARANTINE_MS : now - since_ms < NMX__QUARANTINE_MS;
 }
@@ -279,7 +271,7 @@ static int recover_share(struct nmx__segment *seg, uint32_t id, int fd)
 		return 0;
 	/* After the rest is free, and before anybody may claim it (which is in this same lock): from here on the file's
 	 * other mentions are void. */
-	atomic_store(since_ms, now_ms() | 1);
+	atomic_store(since_ms, nmx__now_ms() | 1);
 	return 1;
 }
 

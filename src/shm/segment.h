@@ -84,11 +84,6 @@ bool nmx__seg_has_members(const struct nmx__segment *seg);
  * lock. */
 void nmx__seg_remove(struct nmx__segment *seg);
 
-/* Has the file system set space aside, so that a full one is an error now and not a SIGBUS later.  0 or an errno: then
- * some of it may have been, for the caller to give back if nobody else uses it. */
-int nmx__fd_reserve(int fd, size_t from, size_t bytes);
-void nmx__fd_give_back(int fd, size_t from, size_t bytes);
-
 /* Of a buffer that has been bounded. */
 static inline uint8_t *nmx__seg_buf(const struct nmx__segment *seg, uint32_t index)
 {
