@@ -255,7 +255,8 @@ static int sift(struct nm_ring *r, uint32_t end)
 	return (int)dropped;
 }
 
-static int receive_slots(struct nm_ring *r)
+/* to_give_back: what is between head and cur is nobody's frame. */
+static int receive_slots(struct nm_ring *r, bool to_give_back)
 {
 	struct netmap_ring *ring = r->nring;
 	uint32_t end = r->tail;
@@ -273,7 +274,7 @@ static int receive_slots(struct nm_ring *r)
 		n = sift(r, end);
 		if (n < 0)
 			return n;
-		if (n == 0 || ring->cur != end)
+		if (n == 0 || ring->cur != end || !to_give_back)
 			break;
 		ring->head = ring->cur; /* all that came was dropped: there may be more */
 	}
@@ -289,7 +290,7 @@ int nmx__nm_sync(struct nmx__ring *ring)
 		r->told = 0;
 		return told;
 	}
-	return ring->is_tx ? send_slots(r) : receive_slots(r);
+	return ring->is_tx ? send_slots(r) : receive_slots(r, true);
 }
 
 /* ---- waiting */
@@ -297,17 +298,17 @@ int nmx__nm_sync(struct nmx__ring *ring)
 /* A descriptor that has other rings too is ready for those, and would not let anybody sleep. */
 static bool shares_descriptor(const struct nm_ring *r) { return nm_of(&r->ring)->single && r->ring.port->num_rings[r->ring.is_tx] > 1; }
 
+/* A poll shows what came, so it must have been checked, and the sleep begins and ends here. */
 static bool has_packets(struct nm_ring *r)
 {
 	struct netmap_ring *ring = r->nring;
-	uint32_t tail;
-	int err;
+	int n;
 
-	if (ring->cur != ring->tail || ring->tail != r->tail)
+	if (ring->cur != r->tail)
 		return true;
-	err = enter(r, ring->head, ring->cur, &tail);
-	r->told = err == NMX_ERR_RESET ? err : 0; /* others say so again */
-	return err < 0 || tail != r->tail;
+	n = receive_slots(r, ring->head == ring->cur);
+	r->told = n == NMX_ERR_RESET ? n : 0; /* others say so again */
+	return n != 0;
 }
 
 /* Of what the user holds and has not handed over, nothing comes back. */

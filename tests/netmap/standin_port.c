@@ -363,6 +363,10 @@ struct port *standin_port(const char *name, const struct nmx__nm_register *reg, 
 	}
 	if (port)
 		return port;
+	if (strncmp(name, "vale", 4) == 0 && strchr(name, ':') && standin_find(strchr(name, ':') + 1) && *standin_find(strchr(name, ':') + 1)->bridge) {
+		*err = EINVAL; /* renamed */
+		return NULL;
+	}
 	if (strpbrk(name, "{}"))
 		return make_pipe(name, reg);
 	if (!is_switch_port(name, err)) {

@@ -47,6 +47,8 @@ static int attach(const struct nmx__nm_header *header)
 	struct port *port = colon ? standin_find(colon + 1) : NULL;
 	int index;
 
+	if (standin_find(header->name))
+		return EBUSY;
 	if (!port)
 		return EINVAL;
 	if (*port->bridge || port->fds)
@@ -70,7 +72,7 @@ static int detach(const struct nmx__nm_header *header)
 {
 	struct port *port = standin_find(header->name);
 
-	if (!port || !port->attached)
+	if (!port || !port->attached || !strchr(port->name, ':'))
 		return ENXIO;
 	if (port->fds)
 		return EBUSY;
