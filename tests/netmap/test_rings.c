@@ -2,59 +2,7 @@
 /* Rings of the netmap device, by the public calls, on a stand-in that keeps netmap's rules. */
 #include <string.h>
 
-#include "standin.h"
-#include "support.h"
-
-static int start(void **state)
-{
-	(void)state;
-	standin_start();
-	return 0;
-}
-
-static int end(void **state)
-{
-	(void)state;
-	standin_end();
-	return 0;
-}
-
-static struct nmx_port *open_port(const char *name, const struct nmx_options *options)
-{
-	struct nmx_options o = options ? *options : (struct nmx_options){ 0 };
-
-	o.backend = NMX_NETMAP;
-	return support_open(name, &o);
-}
-
-/* Two interfaces with a wire between them. */
-static void wire(const char *a, const char *b, uint32_t rings, uint32_t slots)
-{
-	standin_wire(standin_nic(a, rings, slots), standin_nic(b, rings, slots));
-}
-
-struct pair {
-	struct nmx_port *a, *b;
-	struct nmx_tx *tx;
-	struct nmx_rx *rx;
-};
-
-static struct pair open_pair(const char *a, const char *b, const struct nmx_options *options)
-{
-	struct pair p = { .a = open_port(a, options), .b = open_port(b, options) };
-
-	p.tx = support_tx(p.a, 0);
-	p.rx = support_rx(p.b, 0);
-	return p;
-}
-
-static void close_pair(struct pair *p)
-{
-	nmx_tx_close(p->tx);
-	nmx_rx_close(p->rx);
-	nmx_close(p->a);
-	nmx_close(p->b);
-}
+#include "ports.h"
 
 /* ---- traffic */
 
@@ -96,11 +44,11 @@ static void packets_pass_a_wire_over_many_laps(void **state)
 
 		snprintf(a, sizeof(a), "eth%ua", i);
 		snprintf(b, sizeof(b), "eth%ub", i);
-		wire(a, b, 1, sizes[i]);
-		p = open_pair(a, b, NULL);
+		ports_wire(a, b, 1, sizes[i]);
+		p = ports_pair(a, b, NULL);
 		require_equal(p.tx->num_slots, sizes[i]);
 		laps(&p, sizes[i]);
-		close_pair(&p);
+		ports_close(&p);
 	}
 }
 
@@ -111,26 +59,26 @@ static void packets_pass_a_pipe_over_many_laps(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 4; i++) {
 		struct nmx_options o = { .tx_slots = sizes[i], .rx_slots = sizes[i] };
-		struct pair p = open_pair("x{1", "x}1", &o);
+		struct pair p = ports_pair("x{1", "x}1", &o);
 
 		laps(&p, sizes[i]);
-		close_pair(&p);
+		ports_close(&p);
 	}
 }
 
 static void packets_pass_a_switch(void **state)
 {
-	struct pair p = open_pair("vale0:a", "vale0:b", NULL);
+	struct pair p = ports_pair("vale0:a", "vale0:b", NULL);
 
 	(void)state;
 	laps(&p, STANDIN_SLOTS);
-	close_pair(&p);
+	ports_close(&p);
 }
 
 static void a_full_pipe_would_block_and_loses_nothing(void **state)
 {
 	struct nmx_options o = { .tx_slots = 8, .rx_slots = 8 };
-	struct pair p = open_pair("x{1", "x}1", &o);
+	struct pair p = ports_pair("x{1", "x}1", &o);
 	uint8_t data[60];
 
 	(void)state;
@@ -143,7 +91,7 @@ static void a_full_pipe_would_block_and_loses_nothing(void **state)
 	require_result(nmx_tx_sync(p.tx), 7);
 	support_send(p.tx, 7, 7, 60);
 	support_expect(p.rx, 7, 7, 60);
-	close_pair(&p);
+	ports_close(&p);
 }
 
 /* ---- slots */
@@ -151,7 +99,7 @@ static void a_full_pipe_would_block_and_loses_nothing(void **state)
 static void flags_of_an_earlier_user_do_not_go_out(void **state)
 {
 	struct nmx_options o = { .tx_slots = 8, .rx_slots = 8 };
-	struct pair p = open_pair("x{1", "x}1", &o);
+	struct pair p = ports_pair("x{1", "x}1", &o);
 
 	(void)state;
 	for (uint32_t s = 0; s < 8; s++)
@@ -159,7 +107,7 @@ static void flags_of_an_earlier_user_do_not_go_out(void **state)
 	support_send(p.tx, 0, 7, 60);
 	require_equal(p.tx->ring->slot[0].flags & ~NS_BUF_CHANGED, 0);
 	support_expect(p.rx, 0, 7, 60);
-	close_pair(&p);
+	ports_close(&p);
 }
 
 /* The kernel must be told of each exchange, on both sides. */
@@ -169,10 +117,10 @@ static void an_exchanged_buffer_is_marked(void **state)
 	struct nmx_frame frame;
 
 	(void)state;
-	wire("eth0", "eth1", 1, 16);
-	wire("eth2", "eth3", 1, 16);
-	in = open_pair("eth0", "eth1", NULL);
-	out = open_pair("eth2", "eth3", NULL);
+	ports_wire("eth0", "eth1", 1, 16);
+	ports_wire("eth2", "eth3", 1, 16);
+	in = ports_pair("eth0", "eth1", NULL);
+	out = ports_pair("eth2", "eth3", NULL);
 	require(nmx_same_region(in.rx, out.tx));
 	support_send(in.tx, 0, 4, 60);
 	require_result(nmx_rx_sync(in.rx), 4);
@@ -189,14 +137,14 @@ static void an_exchanged_buffer_is_marked(void **state)
 	require(nmx_tx_sync(out.tx) > 0);
 	require_result(nmx_rx_sync(in.rx), 0);
 	support_expect(out.rx, 0, 4, 60);
-	close_pair(&in);
-	close_pair(&out);
+	ports_close(&in);
+	ports_close(&out);
 }
 
 static void lengths_and_indices_that_make_no_sense_are_not_sent(void **state)
 {
 	struct nmx_options o = { .tx_slots = 8, .rx_slots = 8 };
-	struct pair p = open_pair("x{1", "x}1", &o);
+	struct pair p = ports_pair("x{1", "x}1", &o);
 	struct netmap_ring *ring = p.tx->ring;
 	uint32_t buf = ring->slot[1].buf_idx;
 
@@ -214,7 +162,7 @@ static void lengths_and_indices_that_make_no_sense_are_not_sent(void **state)
 	require_equal(support_stats(p.a).resets, 2);
 	support_send(p.tx, 1, 1, 60);
 	support_expect(p.rx, 0, 2, 60);
-	close_pair(&p);
+	ports_close(&p);
 }
 
 /* Netmap looks at no length on a pipe; and a program without NMX_CHAINS sees no chain. */
@@ -229,7 +177,8 @@ static void what_cannot_be_shown_is_dropped_and_counted(void **state)
 	uint8_t data[2048] = { 0 };
 
 	(void)state;
-	port = open_port((standin_nic("eth0", 1, 16), "eth0"), NULL);
+	standin_nic("eth0", 1, 16);
+	port = ports_open("eth0", NULL);
 	rx = support_rx(port, 0);
 	for (unsigned lap = 0; lap < 20; lap++) {
 		for (unsigned i = 0; i < sizeof(came) / sizeof(came[0]); i++) {
@@ -259,7 +208,7 @@ static void what_cannot_be_shown_is_dropped_and_counted(void **state)
 static void chains_pass_where_they_are_asked_for(void **state)
 {
 	struct nmx_options o = { .tx_slots = 16, .rx_slots = 16, .flags = NMX_CHAINS };
-	struct pair p = open_pair("x{1", "x}1", &o);
+	struct pair p = ports_pair("x{1", "x}1", &o);
 	static uint8_t sent[5000], got[5000];
 
 	(void)state;
@@ -269,13 +218,13 @@ static void chains_pass_where_they_are_asked_for(void **state)
 	require_result(nmx_rx_sync(p.rx), 3);
 	require_result(nmx_rx_recv_copy(p.rx, got, sizeof(got)), 5000);
 	require_equal(memcmp(sent, got, sizeof(sent)), 0);
-	close_pair(&p);
+	ports_close(&p);
 }
 
 static void an_index_out_of_range_is_corruption(void **state)
 {
 	struct nmx_options o = { .tx_slots = 8, .rx_slots = 8 };
-	struct pair p = open_pair("x{1", "x}1", &o);
+	struct pair p = ports_pair("x{1", "x}1", &o);
 	uint32_t buf = p.rx->ring->slot[0].buf_idx;
 
 	(void)state;
@@ -287,7 +236,7 @@ static void an_index_out_of_range_is_corruption(void **state)
 	require_result(nmx_rx_sync(p.rx), NMX_ERR_CORRUPT);
 	p.rx->ring->slot[0].buf_idx = buf;
 	require_result(nmx_rx_sync(p.rx), 1);
-	close_pair(&p);
+	ports_close(&p);
 }
 
 /* ---- resets */
@@ -295,7 +244,7 @@ static void an_index_out_of_range_is_corruption(void **state)
 static void a_reset_is_told_and_the_ring_goes_on(void **state)
 {
 	struct nmx_options o = { .tx_slots = 8, .rx_slots = 8 };
-	struct pair p = open_pair("x{1", "x}1", &o);
+	struct pair p = ports_pair("x{1", "x}1", &o);
 
 	(void)state;
 	support_send(p.tx, 0, 2, 60);
@@ -314,7 +263,7 @@ static void a_reset_is_told_and_the_ring_goes_on(void **state)
 	support_send(p.tx, 3, 1, 60);
 	require_equal(support_stats(p.a).resets, 2);
 	require_equal(support_stats(p.b).resets, 2);
-	close_pair(&p);
+	ports_close(&p);
 }
 
 /* ---- host rings */
@@ -322,7 +271,7 @@ static void a_reset_is_told_and_the_ring_goes_on(void **state)
 static void host_rings_come_after_those_of_the_nic(void **state)
 {
 	struct port *nic = standin_nic("eth0", 2, 16);
-	struct nmx_port *port = open_port("eth0*", NULL);
+	struct nmx_port *port = ports_open("eth0*", NULL);
 	struct nmx_rx *rx[3];
 	struct nmx_tx *host = support_tx(port, 2);
 	struct nmx_info info;
@@ -352,7 +301,7 @@ static void host_rings_come_after_those_of_the_nic(void **state)
 static void the_host_alone_has_rings_from_0(void **state)
 {
 	struct port *nic = standin_nic("eth0", 4, 16);
-	struct nmx_port *port = open_port("eth0^", NULL);
+	struct nmx_port *port = ports_open("eth0^", NULL);
 	struct nmx_rx *rx = support_rx(port, 0);
 	struct nmx_rx *none;
 
@@ -367,7 +316,7 @@ static void the_host_alone_has_rings_from_0(void **state)
 static void one_ring_is_that_ring(void **state)
 {
 	struct port *nic = standin_nic("eth0", 4, 16);
-	struct nmx_port *port = open_port("eth0-3", NULL);
+	struct nmx_port *port = ports_open("eth0-3", NULL);
 	struct nmx_rx *rx = support_rx(port, 0);
 
 	(void)state;
@@ -382,7 +331,7 @@ static void one_ring_is_that_ring(void **state)
 static void spare_buffers_come_from_netmap_and_go_back(void **state)
 {
 	struct nmx_options o = { .tx_slots = 16, .rx_slots = 16, .extra_bufs = 8 };
-	struct pair p = open_pair("x{1", "x}1", &o);
+	struct pair p = ports_pair("x{1", "x}1", &o);
 	struct nmx_buf bufs[9] = { { 0 } };
 	struct nmx_frame frame;
 
@@ -400,7 +349,7 @@ static void spare_buffers_come_from_netmap_and_go_back(void **state)
 	for (uint32_t i = 0; i < 4; i++)
 		support_check(bufs[i].data, bufs[i].len, i);
 	nmx_buf_put(p.b, bufs, 3);
-	close_pair(&p); /* the stand-in counts: none is lost, none comes back twice */
+	ports_close(&p); /* the stand-in counts: none is lost, none comes back twice */
 }
 
 static void fewer_spare_buffers_than_asked_for_are_said(void **state)
@@ -428,7 +377,7 @@ static void fewer_spare_buffers_than_asked_for_are_said(void **state)
 static void packets_begin_at_the_offset(void **state)
 {
 	struct nmx_options o = { .tx_slots = 16, .rx_slots = 16, .extra_bufs = 2 };
-	struct pair p = open_pair("x{1@offset:initial=64,bits=16", "x}1@offset:initial=64,bits=16", &o);
+	struct pair p = ports_pair("x{1@offset:initial=64,bits=16", "x}1@offset:initial=64,bits=16", &o);
 	struct memory *m = standin_find("x{1")->memory;
 	struct pair plain;
 
@@ -439,11 +388,11 @@ static void packets_begin_at_the_offset(void **state)
 	support_expect(p.rx, 0, 1, 60);
 	support_send(p.tx, 1, 1, STANDIN_BUF - 64);
 	support_expect(p.rx, 1, 1, STANDIN_BUF - 64);
-	wire("eth0", "eth1", 1, 16);
-	plain = open_pair("eth0", "eth1", NULL);
+	ports_wire("eth0", "eth1", 1, 16);
+	plain = ports_pair("eth0", "eth1", NULL);
 	require(!nmx_same_region(plain.rx, p.tx));
-	close_pair(&plain);
-	close_pair(&p);
+	ports_close(&plain);
+	ports_close(&p);
 }
 
 /* ---- memory */
@@ -454,10 +403,10 @@ static void ports_of_one_memory_are_of_one_region(void **state)
 	struct nmx_info info[3];
 
 	(void)state;
-	wire("eth0", "eth1", 1, 16);
-	a = open_port("eth0", NULL);
-	b = open_port("eth1", NULL);
-	c = open_port("x{1", NULL);
+	ports_wire("eth0", "eth1", 1, 16);
+	a = ports_open("eth0", NULL);
+	b = ports_open("eth1", NULL);
+	c = ports_open("x{1", NULL);
 	nmx_port_info(a, &info[0]);
 	nmx_port_info(b, &info[1]);
 	nmx_port_info(c, &info[2]);
@@ -468,7 +417,6 @@ static void ports_of_one_memory_are_of_one_region(void **state)
 	nmx_close(c);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, end)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
