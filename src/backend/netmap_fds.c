@@ -464,6 +464,8 @@ void nmx__nm_release(struct nmx__ring *ring)
 	struct nm_port *nm = nm_of(ring);
 	struct nm_ring *r = nm_ring(ring);
 
+	if (!ring->is_tx && r->nring->head != r->given) /* the other end of a pipe has use for them now, not at the next check-out */
+		(void)nmx__nm_sys->ioctl(r->fd, NMX__NM_RXSYNC, NULL);
 	pthread_mutex_lock(&ring->port->lock);
 	nm->users--;
 	if (!nm->exclusive) {
