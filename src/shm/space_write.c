@@ -52,7 +52,7 @@ void nmx__fd_give_back(int fd, size_t from, size_t bytes)
 #ifdef SPACECTL_DEALLOC /* FreeBSD 14 */
 	struct spacectl_range range = { .r_offset = (off_t)from, .r_len = (off_t)bytes };
 
-	while (fspacectl(fd, SPACECTL_DEALLOC, &range, 0, &range) < 0 && errno == EINTR)
+	while (range.r_len > 0 && (fspacectl(fd, SPACECTL_DEALLOC, &range, 0, &range) == 0 || errno == EINTR))
 		;
 #else
 	(void)fd, (void)from, (void)bytes;

@@ -21,7 +21,7 @@ LAYERS = {
     'backend': (['src/backend'], r'(backend/(local|netmap|pipe|xdp)\.h$|core/port\.h$|shm/|xsk/|netmap/|base/)', ('pcap/pcap.h',)),
     'public headers': (['include/nmx'], None, ()),
     'tools': (['tools'], 'own', ('pcap/pcap.h', 'pcap.h')),
-    'examples': (['examples'], 'own', ()),
+    'examples': (['examples'], 'own', ('isa-l/crc.h', 'isa-l/erasure_code.h')),
     'bench': (['bench'], 'own', ()),
 }
 
@@ -29,8 +29,9 @@ LAYERS = {
 LINUX_FILES = re.compile(r'(src/xsk/|src/backend/xdp|bench/|src/base/poller_epoll\.c$|src/shm/(lock_ofd|space_fallocate)\.c$)')
 LINUX_HEADER = re.compile(r'(linux|asm|netpacket)/|(features|malloc|byteswap|sys/(capability|epoll|eventfd|fanotify|fsuid|inotify|'
                           r'personality|pidfd|prctl|random|sendfile|signalfd|syscall|sysinfo|timerfd|vfs|xattr))\.h$')
-LINUX_WORD = re.compile(r'\b(epoll_\w+|eventfd|timerfd_\w+|signalfd|pidfd_\w+|memfd_\w+|syscall|SYS_\w+|prctl|F_OFD_\w+|fallocate|FALLOC_\w+|'
-                        r'MADV_DONTDUMP|CLOCK_\w+_COARSE|getrandom|gettid|mremap|program_invocation_\w+)\b(?=\s*[^\s\w])|/proc/')
+LINUX_WORD = re.compile(r'\b(epoll_\w+|eventfd|timerfd_\w+|signalfd|pidfd_\w+|memfd_\w+|syscall|SYS_\w+|prctl|F_OFD_\w+|fallocate|'
+                        r'FALLOC_\w+|MADV_DONTDUMP|CLOCK_\w+_COARSE|getrandom|gettid|mremap|program_invocation_\w+)\b(?=\s*[^\s\w])|'
+                        r'/proc/')
 CONDITION = re.compile(r'^\s*#\s*(if|ifdef|ifndef|elif|else|endif)\b(.*)')
 COMMENT = re.compile(r'/\*.*?\*/', re.S)
 
