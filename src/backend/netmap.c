@@ -186,6 +186,7 @@ static int open_port(struct nmx_port *port, struct nm_port *nm, struct nmx_repor
 		return nmx__fail(why, NMX_ERR_INVALID_RING_INDEX, 0, "\"%s\": netmap has no such ring", port->info.name);
 	if (!is_uniform(port, any))
 		return nmx__fail(why, NMX_ERR_CORRUPT, 0, "\"%s\": netmap shows rings of different memories or offsets", port->info.name);
+	nm->region.tables = (size_t)(any->bufs - any->offset - nm->region.start);
 	join_region(port, nm, any->offset);
 	fill_info(port, nm, any);
 	if ((err = take_extra(port, nm, any, why)) < 0)

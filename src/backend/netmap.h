@@ -23,7 +23,7 @@ struct nm_ring {
 	uint32_t tail;   /* as of the last sync; the kernel may have moved the ring's in a poll */
 	uint32_t transit;
 	uint64_t offset_mask, offset;
-	int told;        /* an error that arming found and the next sync says */
+	int told;        /* an error that the next sync says: arming found it, or the ring is beyond use */
 	struct nmx_stats stats; /* its user alone writes, anybody reads: atomic */
 };
 

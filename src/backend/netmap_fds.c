@@ -136,7 +136,7 @@ static int make_request(struct nmx_port *port, const struct nm_port *nm, int fd,
 
 static int map_region(struct nmx_port *port, struct nm_port *nm, struct nmx_report *why)
 {
-	struct nmx__nm_region region = { .start = nm->extmem, .bytes = nm->bound.memsize };
+	struct nmx__nm_region region = { .start = nm->extmem, .bytes = nm->bound.memsize, .tables = nm->bound.memsize };
 
 	if (region.bytes != nm->bound.memsize || (nm->extmem && region.bytes > nm->extmem_bytes))
 		return nmx__fail(why, NMX_ERR_CORRUPT, 0, "the netmap device answers nonsense (%llu bytes of memory)", (unsigned long long)nm->bound.memsize);
@@ -240,19 +240,17 @@ static int add_rings(struct nmx_port *port, struct nm_port *nm, bool is_tx, stru
  * to it. */
 static int register_ring(int fd, const struct nm_port *nm, struct nmx__nm_ask *ask, struct nmx_report *why)
 {
-	const struct nmx__nm_register asked = ask->reg;
 	char now[NMX__NM_IF_NAME];
+	struct nmx__nm_ask again = { .name = now, .reg = ask->reg };
 	int err = nmx__nm_register(fd, ask, why);
 
-	if (err != NMX_ERR_BIND_FAIL && err != NMX_ERR_BAD_OPTION)
-		return err;
 	memcpy(now, nm->view.nifp->name, sizeof(now));
 	now[sizeof(now) - 1] = '\0';
-	if (!*now || strcmp(now, ask->name) == 0)
+	if ((err != NMX_ERR_BIND_FAIL && err != NMX_ERR_BAD_OPTION) || !*now || strcmp(now, ask->name) == 0)
 		return err;
-	*ask = (struct nmx__nm_ask){ .name = now, .reg = asked };
 	nmx__report_clear(why);
-	err = nmx__nm_register(fd, ask, why);
+	err = nmx__nm_register(fd, &again, why);
+	ask->reg = again.reg;
 	return err;
 }
 

@@ -21,6 +21,7 @@ static uint16_t last_id;
 
 /* ---- memories */
 
+static uint32_t num_bufs(void) { return standin.buf_num ? standin.buf_num : NUM_BUFS; }
 static size_t pages(size_t bytes) { return (bytes + 4095) / 4096 * 4096; }
 
 struct memory *standin_memory_make(uint32_t buf_num, uint32_t if_num, uint32_t ring_num, uint32_t ring_size, uint8_t *given, size_t given_bytes)
@@ -89,7 +90,7 @@ struct memory *standin_global(void)
 {
 	struct memory *m = standin_memory_find(1);
 
-	return m ? m : standin_memory_make(NUM_BUFS, standin.if_num ? standin.if_num : NIC_IFS, NUM_RINGS, 0, NULL, 0);
+	return m ? m : standin_memory_make(num_bufs(), standin.if_num ? standin.if_num : NIC_IFS, NUM_RINGS, 0, NULL, 0);
 }
 
 int standin_take(bool *used, uint32_t first, uint32_t count)
@@ -182,7 +183,7 @@ static int make_all(struct port *port)
 		if (port->memory)
 			port->memory->refs++;
 		else
-			port->memory = standin_memory_make(NUM_BUFS, standin.if_num, NUM_RINGS, 0, NULL, 0);
+			port->memory = standin_memory_make(num_bufs(), standin.if_num, NUM_RINGS, 0, NULL, 0);
 	}
 	port->has_rings = true;
 	for (int tx = 1; tx >= 0; tx--)
