@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <nmx/inspect.h>
+
 #include "backend/netmap.h"
 #include "base/fork.h"
 #include "base/region.h"
@@ -23,9 +25,9 @@ static int nm_check(const struct nmx_port *port, struct nmx_report *why)
 		                 port->info.name);
 	if ((name->flags & (NMX__NAME_ZCOPY_MON | NMX__NAME_MON_TX | NMX__NAME_MON_RX)) && (o->flags & NMX_TX_ONLY))
 		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "\"%s\": a monitor only receives", port->info.name);
-	if (o->flags & (NMX_PROMISC | NMX_BUSY_POLL))
-		nmx__note(why, "\"%s\": NMX_PROMISC and NMX_BUSY_POLL are without effect on netmap%s", port->info.name,
-		          o->flags & NMX_PROMISC ? "; ip link set promisc on does the first" : "");
+	if ((o->flags & NMX_PROMISC) && name->backend == NMX_ANY)
+		nmx__note(why, "\"%s\": netmap receives what the interface does; for packets to other addresses: ip link set dev %s promisc on", port->info.name,
+		          name->port);
 	if (o->tx_rings > UINT16_MAX || o->rx_rings > UINT16_MAX)
 		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "\"%s\": netmap has at most %d rings", port->info.name, UINT16_MAX);
 	return 0;
@@ -75,6 +77,7 @@ static void join_region(struct nmx_port *port, struct nm_port *nm, uint64_t offs
 	struct nm_port *other;
 
 	nm->offset = offset;
+	nm->lends = port->options.extra_bufs > 0;
 	nm->region_id = nmx__next_region();
 	nmx__fork_hold();
 	for (other = ports; other; other = other->next)
@@ -89,15 +92,54 @@ static void join_region(struct nmx_port *port, struct nm_port *nm, uint64_t offs
 		port->rings[1][i]->handle.tx.region = nm->region_id;
 }
 
+/* Takes over what `from` has mapped: by a descriptor of its own, for a mapping keeps its port in the kernel. */
+static void inherit(struct nm_port *heir, struct nm_mapping **from)
+{
+	while (*from) {
+		struct nm_mapping *m = *from;
+
+		if (!nmx__nm_sys->map(heir->fd, m->region.bytes, m->region.start)) {
+			from = &m->next;
+			continue;
+		}
+		*from = m->next;
+		m->next = heir->inherited;
+		heir->inherited = m;
+	}
+}
+
+/* Somebody may hold a buffer that was received by this port (nmx_frame_take()), and belongs to another of the same memory:
+ * it stays where it is, as long as there is such a port. */
 static void leave_region(struct nm_port *nm)
 {
+	struct nm_port *heir = NULL;
+
 	nmx__fork_hold();
-	for (struct nm_port **at = &ports; *at; at = &(*at)->next)
-		if (*at == nm) {
+	for (struct nm_port **at = &ports; *at;)
+		if (*at == nm)
 			*at = nm->next;
-			break;
+		else {
+			if ((*at)->lends && (*at)->bound.mem_id == nm->bound.mem_id && !(*at)->extmem)
+				heir = *at;
+			at = &(*at)->next;
 		}
+	if (heir && nm->region.start && !nm->extmem) {
+		*nm->own = (struct nm_mapping){ .region = nm->region };
+		inherit(heir, &nm->own);
+		if (!nm->own)
+			nm->region.start = NULL;
+	}
+	if (heir)
+		inherit(heir, &nm->inherited);
 	nmx__fork_let();
+	while (nm->inherited) {
+		struct nm_mapping *m = nm->inherited;
+
+		nm->inherited = m->next;
+		nmx__nm_sys->unmap(m->region.start, m->region.bytes);
+		free(m);
+	}
+	free(nm->own);
 }
 
 /* ---- what it is */
@@ -156,6 +198,18 @@ static bool is_uniform(const struct nmx_port *port, const struct nm_ring *any)
 	return true;
 }
 
+/* What the host leaves to its device, netmap drops on the way to a host ring, and only the kernel's log says so. */
+static void note_offloads(const struct nmx_port *port, struct nmx_report *why)
+{
+	struct nmx_interface_info info;
+
+	if (!port->info.host_rx_rings || nmx_interface_inspect(port->name.port, &info, NULL) < 0)
+		return;
+	if (info.tx_checksum == NMX_FEATURE_ON || info.tso == NMX_FEATURE_ON)
+		nmx__note(why, "\"%s\": netmap drops what the host leaves to the device (checksums, segmentation): ethtool -K %s tx off gso off tso off",
+		          port->info.name, port->name.port);
+}
+
 /* ---- open and close */
 
 static void nm_close(struct nmx_port *port)
@@ -196,6 +250,7 @@ static int open_port(struct nmx_port *port, struct nm_port *nm, struct nmx_repor
 	note_difference(port, o->rx_rings, port->info.rx_rings, "receive rings", why);
 	note_difference(port, o->tx_slots, port->info.tx_slots, "transmit slots", why);
 	note_difference(port, o->rx_slots, port->info.rx_slots, "receive slots", why);
+	note_offloads(port, why);
 	return 0;
 }
 
@@ -204,9 +259,14 @@ static int nm_open(struct nmx_port *port, struct nmx_report *why)
 	struct nm_port *nm = calloc(1, sizeof(*nm));
 	int err;
 
+	if (nm)
+		nm->own = calloc(1, sizeof(*nm->own));
 	if (nm && port->options.extra_bufs)
 		port->held = calloc(port->options.extra_bufs, sizeof(*port->held));
-	if (!nm || (port->options.extra_bufs && !port->held)) {
+	if (!nm || !nm->own || (port->options.extra_bufs && !port->held)) {
+		if (nm)
+			free(nm->own);
+		free(port->held);
 		free(nm);
 		return nmx__fail(why, NMX_ERR_NO_MEMORY, ENOMEM, "cannot open \"%s\"", port->info.name);
 	}

@@ -27,6 +27,12 @@ struct nm_ring {
 	struct nmx_stats stats; /* its user alone writes, anybody reads: atomic */
 };
 
+/* A mapping that outlives its port. */
+struct nm_mapping {
+	struct nmx__nm_region region;
+	struct nm_mapping *next;
+};
+
 struct nm_port {
 	int fd;          /* binds the port and maps the region; synced only when `single` */
 	bool single;     /* the rings have no descriptors of their own: then one thread may have them */
@@ -40,6 +46,9 @@ struct nm_port {
 	size_t extmem_bytes;
 	uint64_t offset;
 	uint32_t region_id; /* one for all ports of this memory and offset */
+	atomic_bool shows_early; /* its buffers are not poisoned */
+	bool lends;         /* extra buffers: what they are exchanged for may lie in the mapping of any port of this memory */
+	struct nm_mapping *own, *inherited;
 	struct nm_port *next;
 };
 

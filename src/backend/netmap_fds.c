@@ -141,7 +141,7 @@ static int map_region(struct nmx_port *port, struct nm_port *nm, struct nmx_repo
 	if (region.bytes != nm->bound.memsize || (nm->extmem && region.bytes > nm->extmem_bytes))
 		return nmx__fail(why, NMX_ERR_CORRUPT, 0, "the netmap device answers nonsense (%llu bytes of memory)", (unsigned long long)nm->bound.memsize);
 	if (!region.start)
-		region.start = nmx__nm_sys->map(nm->fd, region.bytes);
+		region.start = nmx__nm_sys->map(nm->fd, region.bytes, NULL);
 	if (!region.start)
 		return nmx__fail(why, NMX_ERR_NO_MEMORY, errno, "cannot map the %zu KiB of netmap's memory that \"%s\" is in", region.bytes / 1024,
 		                 port->info.name);
@@ -383,10 +383,17 @@ static int bind_at_once(struct nmx_port *port, struct nm_port *nm, struct nmx_re
 	return err;
 }
 
-static void note_single(const struct nmx_port *port, struct nmx_report *why)
+static void note_single(const struct nmx_port *port, const struct nm_port *nm, struct nmx_report *why)
 {
-	nmx__note(why, "\"%s\": its rings are for one thread, for netmap gives them no descriptors of their own (%s)", port->info.name,
-	          is_monitor(port) ? "it is a monitor" : "its memory has no room for so many");
+	const char *name = port->info.name;
+
+	if (is_monitor(port))
+		nmx__note(why, "\"%s\": a monitor's rings are for one thread, for netmap gives them no descriptors of their own", name);
+	else if (nm->bound.mem_id != 1)
+		nmx__note(why, "\"%s\": its rings are for one thread, for its memory has no room for a descriptor each; the interfaces' has: \"%s@1\"", name,
+		          port->name.port);
+	else
+		nmx__note(why, "\"%s\": its rings are for one thread, for netmap's memory has no room for a descriptor each (module parameter if_num)", name);
 }
 
 int nmx__nm_bind(struct nmx_port *port, struct nm_port *nm, struct nmx_report *why)
@@ -410,7 +417,7 @@ int nmx__nm_bind(struct nmx_port *port, struct nm_port *nm, struct nmx_report *w
 		return err;
 	nm->single |= is_monitor(port) || !has_room_for_descriptors(port, nm);
 	if (nm->single)
-		note_single(port, why);
+		note_single(port, nm, why);
 	return 0;
 }
 

@@ -17,7 +17,7 @@
 
 static void poison_slots(const struct nm_ring *r, uint32_t from, uint32_t to, bool poison)
 {
-	if (!nmx__poisoning())
+	if (!nmx__poisoning() || (poison && atomic_load_explicit(&nm_of(&r->ring)->shows_early, memory_order_relaxed)))
 		return;
 	for (; from != to; from = nmx__next(from, r->num_slots)) {
 		uint32_t index = r->nring->slot[from].buf_idx;
@@ -151,9 +151,8 @@ static bool move_data(struct nm_ring *r, struct netmap_slot *slot)
 		return true;
 	if (at > r->buf_size || slot->len > r->buf_size - at)
 		return false;
-	nmx__unpoison(buf, r->buf_size);
+	nmx__unpoison(buf, r->buf_size); /* and stays so: it is about to be shown */
 	memmove(buf + r->offset, buf + at, slot->len);
-	nmx__poison(buf, r->buf_size);
 	slot->ptr = (slot->ptr & ~r->offset_mask) | r->offset;
 	return true;
 }
@@ -319,10 +318,19 @@ static bool has_room(struct nm_ring *r, uint32_t slots)
 	return room < 0 || (uint32_t)room >= (slots < most ? slots : most);
 }
 
+/* A descriptor that is polled in somebody else's loop brings what came before we know of it: nothing stays poisoned. */
+static void show_early(struct nm_port *nm)
+{
+	if (!atomic_exchange_explicit(&nm->shows_early, true, memory_order_relaxed))
+		nmx__unpoison(nm->region.start, nm->region.bytes);
+}
+
 int nmx__nm_arm(struct nmx__ring *ring, uint32_t slots)
 {
 	struct nm_ring *r = nm_ring(ring);
 
+	if (ring->fd_wanted && nmx__poisoning())
+		show_early(nm_of(ring));
 	if (r->told || (ring->is_tx ? has_room(r, slots) : has_packets(r)))
 		return 1;
 	nm_count(&r->stats.sleeps, 1);

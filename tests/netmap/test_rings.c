@@ -418,6 +418,35 @@ static void ports_of_one_memory_are_of_one_region(void **state)
 	nmx_close(c);
 }
 
+/* A buffer that was received by one port and belongs to another: it may be kept when the first is closed, and that one is
+ * free for others at once. */
+static void a_taken_buffer_outlives_the_port_it_came_by(void **state)
+{
+	struct nmx_options o = { .extra_bufs = 1 }, exclusive = { .flags = NMX_EXCLUSIVE };
+	struct nmx_port *owner;
+	struct nmx_buf buf;
+	struct nmx_frame frame;
+	struct pair p;
+
+	(void)state;
+	ports_wire("eth0", "eth1", 1, 16);
+	standin_nic("eth2", 1, 16);
+	owner = ports_open("eth2", &o);
+	require_equal(nmx_buf_get(owner, &buf, 1), 1);
+	for (uint32_t round = 0; round < 3; round++) {
+		p = ports_pair("eth0", "eth1", NULL);
+		support_send(p.tx, round, 1, 60);
+		require_result(nmx_rx_sync(p.rx), 1);
+		require(nmx_rx_recv(p.rx, &frame));
+		require_result(nmx_frame_take(&frame, &buf), 0);
+		ports_close(&p);
+		support_check(buf.data, buf.len, round);
+		nmx_close(ports_open("eth1", &exclusive));
+	}
+	support_check(buf.data, buf.len, 2);
+	nmx_close(owner);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -439,6 +468,7 @@ int main(void)
 		TEST(fewer_spare_buffers_than_asked_for_are_said),
 		TEST(packets_begin_at_the_offset),
 		TEST(ports_of_one_memory_are_of_one_region),
+		TEST(a_taken_buffer_outlives_the_port_it_came_by),
 	};
 
 	return cmocka_run_group_tests(tests, support_make_directory, support_remove_directory);
