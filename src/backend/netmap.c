@@ -35,7 +35,8 @@ static int nm_check(const struct nmx_port *port, struct nmx_report *why)
 
 /* ---- extra buffers */
 
-/* Takes the list that netmap made: each buffer begins with the index of the next. */
+/* Takes the list that netmap made: each buffer begins with the index of the next.  None is left: of a process that is killed,
+ * the kernel would follow what packets have been written there since, and free buffers of others. */
 static int take_extra(struct nmx_port *port, const struct nm_port *nm, const struct nm_ring *any, struct nmx_report *why)
 {
 	uint32_t granted = nm->bound.extra_bufs, at = nm->view.nifp->bufs_head;
@@ -48,6 +49,7 @@ static int take_extra(struct nmx_port *port, const struct nm_port *nm, const str
 		port->held[port->info.extra_bufs] = at;
 		memcpy(&at, any->bufs - any->offset + (size_t)at * any->buf_size, sizeof(at));
 	}
+	nm->view.nifp->bufs_head = 0;
 	port->held_count = port->info.extra_bufs;
 	if (port->info.extra_bufs < port->options.extra_bufs)
 		nmx__note(why, "\"%s\": netmap had %u extra buffers, of %u that were asked for", port->info.name, port->info.extra_bufs, port->options.extra_bufs);
