@@ -37,12 +37,13 @@ static int nm_check(const struct nmx_port *port, struct nmx_report *why)
 
 /* Takes the list that netmap made: each buffer begins with the index of the next.  None is left: of a process that is killed,
  * the kernel would follow what packets have been written there since, and free buffers of others. */
-static int take_extra(struct nmx_port *port, const struct nm_port *nm, const struct nm_ring *any, struct nmx_report *why)
+static int take_extra(struct nmx_port *port, struct nm_port *nm, const struct nm_ring *any, struct nmx_report *why)
 {
 	uint32_t granted = nm->bound.extra_bufs, at = nm->view.nifp->bufs_head;
 
 	granted = granted < port->options.extra_bufs ? granted : port->options.extra_bufs;
 	port->info.extra_bufs = 0;
+	nm->took_extra = true;
 	for (; at && port->info.extra_bufs < granted; port->info.extra_bufs++) {
 		if (!nm_valid_index(any, at))
 			return nmx__fail(why, NMX_ERR_CORRUPT, 0, "\"%s\": netmap's list of extra buffers holds nonsense (%u)", port->info.name, at);
@@ -221,7 +222,7 @@ static void nm_close(struct nmx_port *port)
 
 	if (nm->region.start)
 		nmx__unpoison(nm->region.start, nm->region.bytes);
-	if (nm->region.start && any && any->nring && port->held)
+	if (nm->took_extra && port->held)
 		give_extra_back(port, nm, any);
 	leave_region(nm);
 	nmx__nm_unbind(port, nm);

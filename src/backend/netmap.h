@@ -46,6 +46,7 @@ struct nm_port {
 	size_t extmem_bytes;
 	uint64_t offset;
 	uint32_t region_id; /* one for all ports of this memory and offset */
+	bool took_extra; /* buffers of netmap's list, which go back to it */
 	atomic_bool shows_early; /* its buffers are not poisoned */
 	bool lends;         /* extra buffers: what they are exchanged for may lie in the mapping of any port of this memory */
 	struct nm_mapping *own, *inherited;
