@@ -45,7 +45,7 @@ static void show_line(const struct live *live, double seconds, const struct live
 	char text[UNITS_TEXT];
 
 	fputs(live->terminal ? "\r" : "", stderr);
-	for (int i = 0; i < ways; i++) {
+	for (int i = 0; i < ways && i < LIVE_WAYS; i++) {
 		fputs(ways > 1 ? arrows[i] : "", stderr);
 		show_rate(live, seconds, &counts[i], &live->last[i]);
 		packets += counts[i].packets;

@@ -280,6 +280,8 @@ static int take_sources(struct xdp_ring *r, struct nmx__xsk_device *device, uint
 	for (uint32_t i = first; i < device->num_queues && device->queues[i].rx_fd >= 0; i += step)
 		r->sources[at++].queue = &device->queues[i];
 	r->num_sources = at;
+	if (at == 0)
+		return NMX_ERR_INVALID_RING_INDEX;
 	r->fill_target = (r->num_slots + r->max_spare + at - 1) / at;
 	if (at == 1)
 		return 0;

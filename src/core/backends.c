@@ -6,10 +6,6 @@
 #include "base/report.h"
 #include "core/port.h"
 
-static const struct nmx__backend netmap_backend = {
-	.id = NMX_NETMAP,
-	.missing = "the netmap device is not served by this version",
-};
 static const struct nmx__backend switch_backend = {
 	.id = NMX_SWITCH,
 	.missing = "the switch is not served by this version; a pipe connects two programs: x{1 and x}1",
@@ -17,7 +13,7 @@ static const struct nmx__backend switch_backend = {
 
 /* In the order in which a plain name tries them. */
 static const struct nmx__backend *const backends[] = {
-	&netmap_backend,    &nmx__xdp_backend,  &switch_backend,    &nmx__pipe_backend,
+	&nmx__netmap_backend, &nmx__xdp_backend,  &switch_backend,    &nmx__pipe_backend,
 	&nmx__loop_backend, &nmx__null_backend, &nmx__pcap_backend,
 };
 enum { NUM_BACKENDS = sizeof(backends) / sizeof(backends[0]) };
@@ -57,18 +53,28 @@ static int from_environment(const char *text)
 	return strcmp(text, "any") == 0 ? NMX_ANY : -1;
 }
 
-static int choose_id(const struct nmx_port *port, enum nmx_backend *id, struct nmx_report *why)
+int nmx__backend_wanted(uint32_t *backend, struct nmx_report *why)
 {
-	const struct nmx__name *name = &port->name;
-	const struct nmx_options *options = &port->options;
 	const char *text = getenv("NMX_BACKEND");
-	int wanted = options->backend ? (int)options->backend : from_environment(text);
+	int wanted = *backend ? (int)*backend : from_environment(text);
 
 	if (wanted < 0)
 		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0,
 		                 "NMX_BACKEND is \"%.40s\"; it can be netmap, xdp, pipe, switch, loop, null, pcap or any", text);
 	if (!nmx__backend_find((enum nmx_backend)wanted) && wanted != NMX_ANY)
 		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "there is no backend number %d", wanted);
+	*backend = (uint32_t)wanted;
+	return 0;
+}
+
+static int choose_id(const struct nmx_port *port, enum nmx_backend *id, struct nmx_report *why)
+{
+	const struct nmx__name *name = &port->name;
+	uint32_t asked = port->options.backend;
+	int err = nmx__backend_wanted(&asked, why), wanted = (int)asked;
+
+	if (err < 0)
+		return err;
 	/* The netmap device has pipes and switches too; every other kind of name has one backend only. */
 	if (name->backend != NMX_ANY && wanted != NMX_ANY && wanted != (int)name->backend &&
 	    !(wanted == NMX_NETMAP && (name->backend == NMX_PIPE || name->backend == NMX_SWITCH)))
@@ -92,7 +98,16 @@ const char *nmx__name_hint(const char *name)
 	return "";
 }
 
-const struct nmx__backend *nmx__backend_choose(const struct nmx_port *port, int *err, struct nmx_report *why)
+/* A plain name: netmap has it where there is netmap, and AF_XDP what netmap did not take. */
+static const struct nmx__backend *best(const struct nmx__backend *refused)
+{
+	const struct nmx__backend *netmap = &nmx__netmap_backend;
+
+	return netmap != refused && netmap->ring_bytes && netmap->is_here() ? netmap : &nmx__xdp_backend;
+}
+
+const struct nmx__backend *nmx__backend_choose(const struct nmx_port *port, const struct nmx__backend *refused, int *err,
+                                               struct nmx_report *why)
 {
 	const struct nmx__backend *backend;
 	enum nmx_backend id = NMX_ANY;
@@ -100,10 +115,22 @@ const struct nmx__backend *nmx__backend_choose(const struct nmx_port *port, int 
 	*err = choose_id(port, &id, why);
 	if (*err < 0)
 		return NULL;
-	backend = id == NMX_ANY ? &nmx__xdp_backend : nmx__backend_find(id);
+	backend = id == NMX_ANY ? best(refused) : nmx__backend_find(id);
 	if (backend->ring_bytes)
 		return backend;
 	*err = nmx__fail(why, NMX_ERR_UNSUPPORTED_PLATFORM, 0, "\"%s\" cannot be opened here: %s%s", port->info.name, backend->missing,
 	                 nmx__name_hint(port->name.port));
 	return NULL;
+}
+
+/* Nobody insisted on it, and it is not that the port is taken or that something is used up. */
+bool nmx__backend_has_next(const struct nmx_port *port, int err)
+{
+	struct nmx_report why;
+	enum nmx_backend id = NMX_ANY;
+
+	if (port->backend != &nmx__netmap_backend || choose_id(port, &id, &why) < 0 || id != NMX_ANY)
+		return false;
+	return err == NMX_ERR_UNSUPPORTED_PLATFORM || err == NMX_ERR_PERMISSION || err == NMX_ERR_NO_SUCH || err == NMX_ERR_FALLBACK_UNSUPPORTED ||
+	       err == NMX_ERR_BIND_FAIL;
 }
