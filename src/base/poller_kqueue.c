@@ -70,7 +70,7 @@ int nmx__poller_add(struct nmx__poller *poller, int fd, short events)
 {
 	if ((events & POLLIN) && change(poller->fd, (uintptr_t)fd, EVFILT_READ, 0, 0, 0) < 0)
 		return -1;
-	return events & POLLOUT ? change(poller->fd, (uintptr_t)fd, EVFILT_WRITE, 0, 0, 0) : 0;
+	return (events & POLLOUT) ? change(poller->fd, (uintptr_t)fd, EVFILT_WRITE, 0, 0, 0) : 0;
 }
 
 void nmx__poller_soon(struct nmx__poller *poller, long ns) { change(poller->fd, SOON, EVFILT_TIMER, EV_ONESHOT, NOTE_NSECONDS, ns); }

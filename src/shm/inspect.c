@@ -200,7 +200,7 @@ int nmx_segment_clean(const char *directory, const char *segment, bool *removed,
 		return err;
 	err = nmx__seg_lock(seg, why);
 	if (err == 0) {
-		found = count_dead(seg);
+		found = seg->num_recovered + count_dead(seg); /* the first: by taking the lock, that it had died with */
 		err = nmx__recover_dead(seg, why);
 		if (err == 0 && !nmx__seg_has_members(seg) && nmx__seg_is_linked(seg)) {
 			atomic_store(&seg->header->removing, 1);

@@ -300,6 +300,7 @@ int nmx__recover_member(struct nmx__segment *seg, uint32_t id, struct nmx_report
 		return 0; /* the file is still needed */
 	unlinkat(seg->dir.fd, file, 0);
 	atomic_store(&seg->members[id].gen, 0);
+	seg->num_recovered++;
 	return 0;
 }
 

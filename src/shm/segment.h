@@ -49,6 +49,7 @@ struct nmx__segment {
 	 * of the attachment that it was, or 0.  Whoever of us next has the segment lock makes up for it. */
 	_Atomic uint32_t abandoned[NMX__MAX_EXTENTS];
 	_Atomic uint32_t num_abandoned;
+	uint32_t num_recovered; /* dead members whose recovery was finished here; under the lock */
 };
 
 /* The segment `name` in `directory` (either NULL for its default), made if it is not there; a reference that

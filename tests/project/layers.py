@@ -29,8 +29,9 @@ LAYERS = {
 LINUX_FILES = re.compile(r'(src/xsk/|src/backend/xdp|bench/|src/base/poller_epoll\.c$|src/shm/(lock_ofd|space_fallocate)\.c$)')
 LINUX_HEADER = re.compile(r'(linux|asm|netpacket)/|(features|malloc|byteswap|sys/(capability|epoll|eventfd|fanotify|fsuid|inotify|'
                           r'personality|pidfd|prctl|random|sendfile|signalfd|syscall|sysinfo|timerfd|vfs|xattr))\.h$')
-LINUX_WORD = re.compile(r'\b(epoll_\w+|eventfd|timerfd_\w+|signalfd|pidfd_\w+|memfd_\w+|syscall|SYS_\w+|prctl|F_OFD_\w+|fallocate|FALLOC_\w+|'
-                        r'MADV_DONTDUMP|CLOCK_\w+_COARSE|getrandom|gettid|mremap|program_invocation_\w+)\b(?=\s*[^\s\w])|/proc/')
+LINUX_WORD = re.compile(r'\b(epoll_\w+|eventfd|timerfd_\w+|signalfd|pidfd_\w+|memfd_\w+|syscall|SYS_\w+|prctl|F_OFD_\w+|fallocate|'
+                        r'FALLOC_\w+|MADV_DONTDUMP|CLOCK_\w+_COARSE|getrandom|gettid|mremap|program_invocation_\w+)\b(?=\s*[^\s\w])|'
+                        r'/proc/')
 CONDITION = re.compile(r'^\s*#\s*(if|ifdef|ifndef|elif|else|endif)\b(.*)')
 COMMENT = re.compile(r'/\*.*?\*/', re.S)
 
