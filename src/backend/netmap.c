@@ -21,6 +21,8 @@ static int nm_check(const struct nmx_port *port, struct nmx_report *why)
 	if ((o->flags & NMX_BLOCKING) && name->backend == NMX_SWITCH)
 		return nmx__fail(why, NMX_ERR_FALLBACK_UNSUPPORTED, 0, "\"%s\": netmap's switches drop what a full destination has no room for; leave NMX_BLOCKING out",
 		                 port->info.name);
+	if ((name->flags & (NMX__NAME_ZCOPY_MON | NMX__NAME_MON_TX | NMX__NAME_MON_RX)) && (o->flags & NMX_TX_ONLY))
+		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "\"%s\": a monitor only receives", port->info.name);
 	if (o->flags & (NMX_PROMISC | NMX_BUSY_POLL))
 		nmx__note(why, "\"%s\": NMX_PROMISC and NMX_BUSY_POLL are without effect on netmap%s", port->info.name,
 		          o->flags & NMX_PROMISC ? "; ip link set promisc on does the first" : "");

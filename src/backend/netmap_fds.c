@@ -27,7 +27,10 @@ static bool is_monitor(const struct nmx_port *port)
 	return (port->name.flags & (NMX__NAME_ZCOPY_MON | NMX__NAME_MON_TX | NMX__NAME_MON_RX)) != 0;
 }
 
-static bool wants(const struct nmx_port *port, bool is_tx) { return !(port->options.flags & (is_tx ? NMX_RX_ONLY : NMX_TX_ONLY)); }
+static bool wants(const struct nmx_port *port, bool is_tx)
+{
+	return !(port->options.flags & (is_tx ? NMX_RX_ONLY : NMX_TX_ONLY)) && !(is_tx && is_monitor(port));
+}
 
 /* ---- the memory of @extmem */
 
@@ -233,7 +236,26 @@ static int add_rings(struct nmx_port *port, struct nm_port *nm, bool is_tx, stru
 
 /* ---- a ring's own descriptor */
 
-/* A failure of any kind is told by the caller, who knows what it means. */
+/* Netmap changes the name of a persistent port of a switch when it is first opened: from then on only the new one leads
+ * to it. */
+static int register_ring(int fd, const struct nm_port *nm, struct nmx__nm_ask *ask, struct nmx_report *why)
+{
+	const struct nmx__nm_register asked = ask->reg;
+	char now[NMX__NM_IF_NAME];
+	int err = nmx__nm_register(fd, ask, why);
+
+	if (err != NMX_ERR_BIND_FAIL && err != NMX_ERR_BAD_OPTION)
+		return err;
+	memcpy(now, nm->view.nifp->name, sizeof(now));
+	now[sizeof(now) - 1] = '\0';
+	if (!*now || strcmp(now, ask->name) == 0)
+		return err;
+	*ask = (struct nmx__nm_ask){ .name = now, .reg = asked };
+	nmx__report_clear(why);
+	err = nmx__nm_register(fd, ask, why);
+	return err;
+}
+
 static int bind_ring(struct nmx_port *port, struct nm_port *nm, struct nm_ring *r, struct nmx__nm_ring *is, struct nmx_report *why)
 {
 	struct nmx__nm_ask ask = { .name = port->name.port };
@@ -245,7 +267,7 @@ static int bind_ring(struct nmx_port *port, struct nm_port *nm, struct nm_ring *
 	ask.reg = (struct nmx__nm_register){ .mem_id = nm->bound.mem_id, .mode = r->is_host ? NMX__NM_ONE_HOST : NMX__NM_ONE_NIC, .ring = (uint16_t)r->number,
 		                             .flags = NMX__NM_NO_TX_POLL | (r->ring.is_tx ? NMX__NM_TX_ONLY : NMX__NM_RX_ONLY) |
 		                                      (nm->exclusive ? NMX__NM_EXCLUSIVE : 0u) };
-	err = nmx__nm_register(fd, &ask, why);
+	err = register_ring(fd, nm, &ask, why);
 	if (err == 0 && (ask.reg.mem_id != nm->bound.mem_id || ask.reg.memsize != nm->bound.memsize))
 		err = nmx__fail(why, NMX_ERR_BIND_FAIL, 0, "\"%s\" is another port now", port->info.name);
 	if (err == 0)

@@ -84,6 +84,15 @@ static int enter(struct nm_ring *r, uint32_t head, uint32_t cur, uint32_t *tail)
 	return nmx__distance(head, *tail, n) >= nmx__distance(head, r->tail, n) ? 0 : NMX_ERR_CORRUPT; /* it only moves on */
 }
 
+/* What comes back on a pipe is what the other end has put there. */
+static bool indices_valid(const struct nm_ring *r, uint32_t from, uint32_t to)
+{
+	for (; from != to; from = nmx__next(from, r->num_slots))
+		if (!nm_valid_index(r, r->nring->slot[from].buf_idx))
+			return false;
+	return true;
+}
+
 /* Before the kernel gets it: netmap looks at neither on a pipe, and what we pass on is what the other end's program reads.
  * False: an index or a length is nonsense. */
 static bool check_sent(struct nm_ring *r, uint32_t head, uint64_t *packets, uint64_t *bytes)
@@ -125,6 +134,8 @@ static int send_slots(struct nm_ring *r)
 	nm_count(&r->stats.tx_packets, packets);
 	nm_count(&r->stats.tx_bytes, bytes);
 	r->given = head;
+	if (!indices_valid(r, before, tail))
+		return NMX_ERR_CORRUPT;
 	r->tail = tail;
 	poison_slots(r, before, tail, false);
 	return (int)nmx__distance(cur, tail, r->num_slots);
@@ -222,9 +233,8 @@ static int sift(struct nm_ring *r, uint32_t end)
 	struct sifted s = { 0 };
 	uint64_t *why_not;
 
-	for (uint32_t i = r->tail; i != end; i = nmx__next(i, n))
-		if (!nm_valid_index(r, r->nring->slot[i].buf_idx))
-			return NMX_ERR_CORRUPT;
+	if (!indices_valid(r, r->tail, end))
+		return NMX_ERR_CORRUPT;
 	for (uint32_t i = r->tail; i != end; i = (i + slots) % n) {
 		slots = look_at_packet(r, i, end, &s, &why_not);
 		if (why_not) {
@@ -317,8 +327,9 @@ int nmx__nm_arm(struct nmx__ring *ring, uint32_t slots)
 	if (r->told || (ring->is_tx ? has_room(r, slots) : has_packets(r)))
 		return 1;
 	nm_count(&r->stats.sleeps, 1);
-	/* The kernel tells of the first free slot, and of no more. */
-	ring->look_again_ms = shares_descriptor(r) || (ring->is_tx && r->nring->cur != r->tail) ? LOOK_MS : 0;
+	/* The kernel tells of the first free slot, and of no more; and of an interface's only to who handed something over when
+	 * it was at the last. */
+	ring->look_again_ms = shares_descriptor(r) || (ring->is_tx && (r->nring->cur != r->tail || r->nring->cur != r->nring->head)) ? LOOK_MS : 0;
 	return 0;
 }
 

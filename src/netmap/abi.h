@@ -13,6 +13,7 @@
 #define NMX__NM_API       14
 #define NMX__NM_NAME_SIZE 64 /* with the 0 */
 #define NMX__NM_IF_NAME   16
+#define NMX__NM_PORTS    254 /* of a switch */
 #define NMX__NM_FIRST_BUF 2  /* 0 and 1 are the kernel's */
 
 /* One port in the mapped region, as a descriptor sees it. */

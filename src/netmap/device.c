@@ -137,6 +137,18 @@ static int no_memory(int fd, const struct nmx__nm_ask *ask, const struct nmx__nm
 	                 ask->name, p.buf_num, p.ring_num, p.if_num);
 }
 
+/* Whether there is a port of a switch that is called as this one is behind its colon, and nothing more. */
+static bool is_renamed(int fd, const char *colon)
+{
+	struct nmx__nm_list at = { 0 };
+	char name[NMX__NM_NAME_SIZE];
+
+	while (colon && nmx__nm_list(fd, &at, name) == 0 && at.port++ < NMX__NM_PORTS)
+		if (strcmp(name, colon + 1) == 0)
+			return true;
+	return false;
+}
+
 /* The request itself is refused.  Which part of it, only the kernel's log says; but much is known from what was asked. */
 static int invalid(int fd, const struct nmx__nm_ask *ask, const struct nmx__nm_register *asked, struct nmx_report *why)
 {
@@ -154,6 +166,10 @@ static int invalid(int fd, const struct nmx__nm_ask *ask, const struct nmx__nm_r
 		return nmx__fail(why, NMX_ERR_INVALID_RING_INDEX, 0, "\"%s\" has no host ring %u: it has %u", ask->name, asked->ring, info.host_tx_rings);
 	if (asked->flags & monitor)
 		return nmx__fail(why, NMX_ERR_NO_SUCH, 0, "\"%s\": what is to be monitored must be open already, by netmap, and nobody has opened it", ask->name);
+	if (is_switch(ask->name) && is_renamed(fd, strchr(ask->name, ':')))
+		return nmx__fail(why, NMX_ERR_BIND_FAIL, 0,
+		                 "\"%s\": netmap has changed the name of this persistent port when it was first opened: open \"%s\"", ask->name,
+		                 strchr(ask->name, ':') + 1);
 	if (asked->mem_id)
 		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "\"%s\": netmap has no memory %u now, or cannot use it here: a memory is there while a port of it is open", ask->name,
 		                 asked->mem_id);
