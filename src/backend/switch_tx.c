@@ -155,7 +155,7 @@ static int sort(struct switch_ring *r, uint32_t count)
 	nmx__fdb_tick(&port->fdb, memo.now);
 	for (uint32_t place = 0; place < count; place++, slot = nmx__next(slot, e->num_slots)) {
 		uint64_t word = nmx__slot_word(&slots[slot]);
-		uint32_t to = NOWHERE, n;
+		uint32_t to = NOWHERE, first = place, n;
 
 		if (unlikely(some_done) && tx->done[slot])
 			continue;
@@ -173,7 +173,7 @@ static int sort(struct switch_ring *r, uint32_t count)
 				slot = nmx__next(slot, e->num_slots);
 		}
 		if (to != NOWHERE)
-			append(tx, to, place);
+			append(tx, to, first);
 	}
 	return 0;
 }

@@ -163,7 +163,7 @@ static inline uint32_t nmx__queue_capacity(uint32_t slots)
 {
 	uint32_t capacity = 1;
 
-	while (capacity < slots - 1)
+	while (capacity + 1 < slots)
 		capacity *= 2;
 	return capacity;
 }
