@@ -15,7 +15,7 @@ extern "C" {
 #endif
 
 /* Whether ports of a backend can be opened here: 0, or NMX_ERR_UNSUPPORTED_PLATFORM, and why not in the report.
- * NMX_PIPE also looks at the directory: errors as nmx_open(). */
+ * NMX_PIPE and NMX_SWITCH also look at the directory: errors as nmx_open(). */
 NMX_MUST_CHECK int nmx_backend_probe(enum nmx_backend backend, const char *directory, struct nmx_report *report);
 
 /* What a name means and whether it could be opened now, without opening it: 0 or what nmx_open() would return, and a

@@ -10,14 +10,10 @@ static const struct nmx__backend netmap_backend = {
 	.id = NMX_NETMAP,
 	.missing = "the netmap device is not served by this version",
 };
-static const struct nmx__backend switch_backend = {
-	.id = NMX_SWITCH,
-	.missing = "the switch is not served by this version; a pipe connects two programs: x{1 and x}1",
-};
 
 /* In the order in which a plain name tries them. */
 static const struct nmx__backend *const backends[] = {
-	&netmap_backend,    &nmx__xdp_backend,  &switch_backend,    &nmx__pipe_backend,
+	&netmap_backend,    &nmx__xdp_backend,  &nmx__switch_backend, &nmx__pipe_backend,
 	&nmx__loop_backend, &nmx__null_backend, &nmx__pcap_backend,
 };
 enum { NUM_BACKENDS = sizeof(backends) / sizeof(backends[0]) };
@@ -57,18 +53,28 @@ static int from_environment(const char *text)
 	return strcmp(text, "any") == 0 ? NMX_ANY : -1;
 }
 
-static int choose_id(const struct nmx_port *port, enum nmx_backend *id, struct nmx_report *why)
+int nmx__backend_wanted(uint32_t *backend, struct nmx_report *why)
 {
-	const struct nmx__name *name = &port->name;
-	const struct nmx_options *options = &port->options;
 	const char *text = getenv("NMX_BACKEND");
-	int wanted = options->backend ? (int)options->backend : from_environment(text);
+	int wanted = *backend ? (int)*backend : from_environment(text);
 
 	if (wanted < 0)
 		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0,
 		                 "NMX_BACKEND is \"%.40s\"; it can be netmap, xdp, pipe, switch, loop, null, pcap or any", text);
 	if (!nmx__backend_find((enum nmx_backend)wanted) && wanted != NMX_ANY)
 		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "there is no backend number %d", wanted);
+	*backend = (uint32_t)wanted;
+	return 0;
+}
+
+static int choose_id(const struct nmx_port *port, enum nmx_backend *id, struct nmx_report *why)
+{
+	const struct nmx__name *name = &port->name;
+	uint32_t asked = port->options.backend;
+	int err = nmx__backend_wanted(&asked, why), wanted = (int)asked;
+
+	if (err < 0)
+		return err;
 	/* The netmap device has pipes and switches too; every other kind of name has one backend only. */
 	if (name->backend != NMX_ANY && wanted != NMX_ANY && wanted != (int)name->backend &&
 	    !(wanted == NMX_NETMAP && (name->backend == NMX_PIPE || name->backend == NMX_SWITCH)))

@@ -14,6 +14,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include <nmx/switch.h>
+
 #include "base/poller.h"
 #include "core/name.h"
 
@@ -35,6 +37,19 @@ struct nmx__ring {
 	uint64_t forward_copied; /* bytes that forwarding into it had to copy; its user alone writes, anybody reads: atomic */
 	struct nmx__shadow *shadow; /* checked builds: the ring as the last sync left it */
 	/* backends append their own */
+};
+
+/* What a backend that has switches can do with them: as <nmx/switch.h> says.  The options have been read, and name this
+ * backend; names of attach and detach are of a switch port and nothing more. */
+struct nmx__switch_ops {
+	int (*list)(const struct nmx_switch_options *options, int (*fn)(const struct nmx_switch_port *port, void *arg), void *arg,
+	            struct nmx_report *why);
+	int (*table)(const char *name, const struct nmx_switch_options *options,
+	             int (*fn)(const struct nmx_switch_address *address, void *arg), void *arg, struct nmx_report *why);
+	int (*create)(const char *name, const struct nmx_switch_options *options, struct nmx_report *why);
+	int (*remove)(const char *name, const struct nmx_switch_options *options, struct nmx_report *why);
+	int (*attach)(const struct nmx__name *name, const struct nmx_switch_options *options, struct nmx_report *why);
+	int (*detach)(const struct nmx__name *name, const struct nmx_switch_options *options, struct nmx_report *why);
 };
 
 struct nmx__backend {
@@ -67,6 +82,7 @@ struct nmx__backend {
 	int (*go_on)(void);
 	/* The counters of everybody who had this port, but for those that core keeps. */
 	void (*stats)(struct nmx_port *port, struct nmx_stats *stats);
+	const struct nmx__switch_ops *switches; /* NULL: it has none */
 };
 
 struct nmx_port {
@@ -96,9 +112,12 @@ struct nmx__ring *nmx__port_add_ring(struct nmx_port *port, bool is_tx, uint32_t
 /* For a plain name that there is no interface of: what may have been meant, or "". */
 const char *nmx__name_hint(const char *name);
 
-extern const struct nmx__backend nmx__xdp_backend, nmx__pipe_backend, nmx__loop_backend, nmx__null_backend, nmx__pcap_backend;
+extern const struct nmx__backend nmx__xdp_backend, nmx__pipe_backend, nmx__switch_backend, nmx__loop_backend, nmx__null_backend,
+    nmx__pcap_backend;
 
 const struct nmx__backend *nmx__backend_find(enum nmx_backend id); /* NULL: there is none of this number */
+/* In *backend that of $NMX_BACKEND, if it was 0 and there is one; it exists then, or is NMX_ANY. */
+int nmx__backend_wanted(uint32_t *backend, struct nmx_report *why);
 /* The backend that port->name and port->options lead to, or NULL with the report filled in and *err set. */
 const struct nmx__backend *nmx__backend_choose(const struct nmx_port *port, int *err, struct nmx_report *why);
 

@@ -17,7 +17,7 @@ LAYERS = {
     'shm': (['src/shm'], r'(shm|base)/', ()),
     'xsk': (['src/xsk'], r'(xsk|base)/', ()),
     'core': (['src/core'], r'(core|base)/', ()),
-    'backend': (['src/backend'], r'(backend/(local|pipe|xdp)\.h$|core/port\.h$|shm/|xsk/|base/)', ('pcap/pcap.h',)),
+    'backend': (['src/backend'], r'(backend/(local|pipe|switch|xdp)\.h$|core/port\.h$|shm/|xsk/|base/)', ('pcap/pcap.h',)),
     'public headers': (['include/nmx'], None, ()),
     'tools': (['tools'], 'own', ('pcap/pcap.h', 'pcap.h')),
     'examples': (['examples'], 'own', ()),
