@@ -83,6 +83,8 @@ struct nmx_options {
 	uint32_t segment_bufs;       /* buffers of the segment, if this open makes it; 0: 262144 (sparse) */
 	const char *directory;       /* namespace of pipes and switches; NULL: $NMX_DIR, else per user */
 	const char *segment;         /* in it; NULL: "default" */
+	uint32_t flood_pps;          /* switch ports: packets a second of each transmit ring that may go to everybody, a
+	                              * tenth of that at once; more are dropped (drop_flood).  0: any number */
 };
 
 /* Opens a port.  name: netmap's grammar ("netmap:eth0", "eth0^", "vale0:a", "x{1"; README, "Names").
@@ -184,6 +186,7 @@ struct nmx_stats {
 	uint64_t drop_device;    /* counted by the interface itself, since the port was opened */
 	uint64_t drop_no_port;   /* switch ports: sent to where it came from, to a number that no port has, or to a port that
 	                          * went meanwhile or does not receive */
+	uint64_t drop_flood;     /* switch ports: for everybody, and more than flood_pps */
 };
 void nmx_port_stats_sized(const struct nmx_port *port, struct nmx_stats *stats, size_t size);
 static inline void nmx_port_stats(const struct nmx_port *port, struct nmx_stats *stats)

@@ -175,6 +175,7 @@ static int make_tx(struct switch_ring *r)
 	memset(tx->to, 0xff, sizeof(tx->to)); /* NO_PLACE */
 	for (uint32_t i = 0; i < NMX__SWITCH_BELLS; i++)
 		tx->bell[i] = (struct nmx__bell){ .reader = -1, .writer = -1 };
+	tx->flood_pps = r->ring.port->options.flood_pps;
 	tx->order = nmx__own_order(r->end.own);
 	tx->next = calloc(n, sizeof(*tx->next));
 	tx->frags = calloc(n, sizeof(*tx->frags));

@@ -37,6 +37,9 @@ struct switch_tx {
 	struct nmx__bell bell[NMX__SWITCH_BELLS];
 	uint64_t bell_word[NMX__SWITCH_BELLS]; /* of the port that it is for */
 	uint32_t head;    /* of the last sync: what the user has committed since is not ours yet */
+	uint32_t flood_pps;      /* that may go to everybody; 0: any number */
+	uint64_t flood_allowed;  /* thousandths of packets, at flood_ms */
+	int64_t flood_ms;
 };
 enum { FRAGS_COPY = 0x80 }; /* its data are not in its slots' buffers */
 

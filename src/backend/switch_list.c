@@ -207,14 +207,23 @@ static int remove_it(const char *text, const struct nmx_switch_options *o, struc
 
 /* ---- interfaces */
 
-static int no_interfaces(const struct nmx__name *name, const struct nmx_switch_options *o, struct nmx_report *why)
+static int by_a_process(const struct nmx__name *name, const char *word, struct nmx_report *why)
 {
-	const char *port = strchr(name->port, ':');
-
-	(void)o;
 	return nmx__fail(why, NMX_ERR_FALLBACK_UNSUPPORTED, 0,
-	                 "\"%s\": a switch in user space has no interfaces attached; a program brings one in: nmx bridge %s %s", name->port,
-	                 name->port, port ? port + 1 : "eth0");
+	                 "\"%s\": an interface is in a switch of user space as long as a process forwards for it: nmx switch %s %s", name->port,
+	                 word, name->port);
+}
+
+static int attach(const struct nmx__name *name, const struct nmx_switch_options *o, struct nmx_report *why)
+{
+	(void)o;
+	return by_a_process(name, "attach", why);
+}
+
+static int detach(const struct nmx__name *name, const struct nmx_switch_options *o, struct nmx_report *why)
+{
+	(void)o;
+	return by_a_process(name, "detach", why);
 }
 
 const struct nmx__switch_ops nmx__switch_ops = {
@@ -222,6 +231,6 @@ const struct nmx__switch_ops nmx__switch_ops = {
 	.table = show_table,
 	.create = create,
 	.remove = remove_it,
-	.attach = no_interfaces,
-	.detach = no_interfaces,
+	.attach = attach,
+	.detach = detach,
 };

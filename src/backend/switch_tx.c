@@ -7,6 +7,7 @@
 
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
+#define FLOOD_BURST_MS 100
 #define HEADER_LEN 14 /* two addresses and a type: less is no frame */
 /* Flags of a slot that ask for something, in its first 8 bytes. */
 #define WORD_ASKS ((uint64_t)(NS_MOREFRAG | NS_NO_LEARN | NS_INDIRECT | NS_PORT_MASK) << 48)
@@ -221,11 +222,49 @@ static void count_floods(struct switch_ring *r)
 	NMX__COUNT(r->end.own, tx_bytes, bytes);
 }
 
+/* Packets that may go to everybody now: so many a second, and after a pause a tenth of a second's at once. */
+static uint64_t floods_allowed(struct switch_tx *tx)
+{
+	uint64_t most = tx->flood_pps * (FLOOD_BURST_MS + 0ull) + 1000;
+	int64_t now = nmx__switch_now_ms(), past = tx->flood_ms ? now - tx->flood_ms : FLOOD_BURST_MS;
+
+	tx->flood_ms = now;
+	tx->flood_allowed += (uint64_t)(past < FLOOD_BURST_MS ? past : FLOOD_BURST_MS) * tx->flood_pps;
+	if (tx->flood_allowed > most)
+		tx->flood_allowed = most;
+	return tx->flood_allowed / 1000;
+}
+
+/* Leaves of the floods as many as are allowed. */
+static void limit_floods(struct switch_ring *r)
+{
+	struct switch_tx *tx = r->tx;
+	struct switch_list *list = &tx->to[EVERYWHERE];
+	uint64_t allowed = floods_allowed(tx), passed = 0, dropped = 0;
+
+	for (uint32_t place = list->first; place != NO_PLACE; place = tx->next[place])
+		if (passed < allowed) {
+			passed++;
+			list->last = (uint16_t)place;
+		} else
+			dropped++;
+	tx->flood_allowed -= 1000 * passed;
+	if (passed)
+		tx->next[list->last] = NO_PLACE;
+	else
+		list->first = NO_PLACE;
+	NMX__COUNT(r->end.own, drop_flood, dropped);
+}
+
 static void flood(struct switch_ring *r)
 {
 	const struct switch_port *port = switch_of(r);
 	uint32_t most = atomic_load(&port->sw->num_ports);
 
+	if (r->tx->flood_pps)
+		limit_floods(r);
+	if (r->tx->to[EVERYWHERE].first == NO_PLACE)
+		return;
 	count_floods(r);
 	for (uint32_t to = 1; to <= most && to <= NMX__SWITCH_PORTS; to++)
 		if (to != port->number && atomic_load_explicit(&port->sw->port[to], memory_order_relaxed))

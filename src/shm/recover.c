@@ -291,7 +291,7 @@ static int recover_share(struct nmx__segment *seg, uint32_t id, int fd)
 	 * other mentions are void.  And before its locks are let go, for it is they that say what a sync in flight owns: a
 	 * cleaner after us must not ask again. */
 	if (share == THE_REST)
-		atomic_store(since_ms, quarantine ? nmx__now_ms() | 1 : NMX__QUARANTINE_OVER);
+		atomic_store(since_ms, quarantine ? (uint64_t)nmx__now_ms() | 1 : NMX__QUARANTINE_OVER);
 	let_go(seg, id);
 	return share == THE_REST && quarantine;
 }
