@@ -146,7 +146,8 @@ static int show_as_text(struct showing *s, const char *name, size_t ports, struc
 	err = walk_addresses(s, name, why);
 	if (err < 0)
 		return err;
-	printf("%s: %zu ports, %llu addresses\n", name, ports, (unsigned long long)s->addresses);
+	printf("%s: %zu %s, %llu %s\n", name, ports, ports == 1 ? "port" : "ports", (unsigned long long)s->addresses,
+	       s->addresses == 1 ? "address" : "addresses");
 	for (size_t i = s->first; i < s->first + ports; i++)
 		switch_port_say(&s->ports[i]);
 	s->lists = s->only != NULL;
