@@ -36,6 +36,7 @@ struct switch_tx {
 	struct nmx__way way[256];
 	struct nmx__bell bell[NMX__SWITCH_BELLS];
 	uint64_t bell_word[NMX__SWITCH_BELLS]; /* of the port that it is for */
+	uint32_t patience; /* left of this sync, for locks that others have */
 	uint32_t head;    /* of the last sync: what the user has committed since is not ours yet */
 };
 enum { FRAGS_COPY = 0x80 }; /* its data are not in its slots' buffers */

@@ -240,6 +240,7 @@ static int forward(struct switch_ring *r, uint32_t count)
 
 	if (err == 0) {
 		tx->ordered = 0;
+		tx->patience = NMX__PATIENCE;
 		if (blocking)
 			clear_held(tx, count);
 		if (unlikely(tx->to[EVERYWHERE].first != NO_PLACE))

@@ -291,7 +291,7 @@ void nmx__switch_visit(struct switch_ring *r, uint32_t to, bool floods)
 
 	if (!nmx__way_find(port->seg, port->sw, to, r->ring.index, v.way) || v.way->deaf) {
 		give_up(&v, floods, &v.gone);
-	} else if ((v.hold = nmx__way_lock(port->seg, v.way)) == 0) {
+	} else if ((v.hold = nmx__way_lock(port->seg, v.way, &tx->patience)) == 0) {
 		give_up(&v, floods, NULL); /* as good as full */
 	} else if (!nmx__way_leads(port->sw, v.way, to) || !look_at_queue(&v)) {
 		bool there = nmx__way_leads(port->sw, v.way, to);

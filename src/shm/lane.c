@@ -5,9 +5,8 @@
 
 #include "shm/switch.h"
 
-#define SPINS   256 /* a delivery of a batch takes microseconds */
-#define YIELDS  32  /* its holder may wait for a processor: perhaps ours */
-#define LOOK_MS 50  /* at the life of a holder who does not let go */
+#define YIELDS  32 /* the last tries: the holder may wait for a processor, perhaps ours */
+#define LOOK_MS 50 /* at the life of a holder who does not let go */
 
 /* ---- the way to a queue */
 
@@ -78,10 +77,11 @@ static bool recover_holder(struct nmx__segment *seg, uint32_t seen)
 	return true;
 }
 
-static __attribute__((__noinline__)) bool lock_contended(struct nmx__segment *seg, struct nmx__way *way, uint32_t hold, uint32_t seen)
+static __attribute__((__noinline__)) bool lock_contended(struct nmx__segment *seg, struct nmx__way *way, uint32_t hold, uint32_t seen,
+                                                         uint32_t *patience)
 {
-	for (uint32_t i = 0; i < SPINS + YIELDS && seen && seen != way->stuck; i++) {
-		(void)(i < SPINS ? relax() : (void)sched_yield());
+	for (; *patience && seen && seen != way->stuck; --*patience) {
+		(void)(*patience > YIELDS ? relax() : (void)sched_yield());
 		seen = try_lock(way, hold);
 	}
 	if (!seen)
@@ -94,12 +94,12 @@ static __attribute__((__noinline__)) bool lock_contended(struct nmx__segment *se
 	return recover_holder(seg, seen) && try_lock(way, hold) == 0;
 }
 
-uint32_t nmx__way_lock(struct nmx__segment *seg, struct nmx__way *way)
+uint32_t nmx__way_lock(struct nmx__segment *seg, struct nmx__way *way, uint32_t *patience)
 {
 	uint32_t hold = nmx__hold_make(seg->member, atomic_fetch_add_explicit(&seg->holds, 1, memory_order_relaxed));
 	uint32_t seen = try_lock(way, hold);
 
-	return __builtin_expect(seen == 0, 1) || lock_contended(seg, way, hold, seen) ? hold : 0;
+	return __builtin_expect(seen == 0, 1) || lock_contended(seg, way, hold, seen, patience) ? hold : 0;
 }
 
 void nmx__way_unlock(struct nmx__way *way) { atomic_store_explicit(&way->lane->lock, 0, memory_order_release); }

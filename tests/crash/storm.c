@@ -320,7 +320,7 @@ static void wait_for_all(enum state state)
 }
 
 /* Those that live now, with each other. */
-static uint64_t settle_accounts(uint64_t *missing)
+static uint64_t settle_accounts(uint64_t missing[2])
 {
 	uint64_t received = 0;
 
@@ -345,14 +345,14 @@ static uint64_t settle_accounts(uint64_t *missing)
 		must(lost <= named, "actor %u (%s): %llu of its packets are missing, and its counters name %llu (full %llu, no port %llu)", i,
 		     i % 2 ? "blocking" : "dropping", (unsigned long long)lost, (unsigned long long)named,
 		     (unsigned long long)a->stats.drop_full, (unsigned long long)a->stats.drop_no_port);
-		*missing += lost;
+		missing[i % 2] += lost;
 	}
 	return received;
 }
 
 int main(int argc, char **argv)
 {
-	uint64_t received, missing = 0, turns = 0;
+	uint64_t received, missing[2] = { 0 }, turns = 0;
 	struct rng rng;
 	int64_t until;
 
@@ -374,7 +374,7 @@ int main(int argc, char **argv)
 	wait_for_all(RUNNING);
 	atomic_store(&stage->stop, 1);
 	wait_for_all(QUIET);
-	received = settle_accounts(&missing);
+	received = settle_accounts(missing);
 	for (uint32_t i = 0; i < stage->num_actors; i++)
 		turns += stage->actor[i].turns;
 	must_work("beside the switch"); /* whoever comes next has recovered all dead */
@@ -384,7 +384,8 @@ int main(int argc, char **argv)
 	for (uint32_t i = 0; i < stage->num_actors; i++)
 		reap_ok(pids[i], PATIENCE_MS, "an actor");
 	must(count_files(attack.dir, "") == 0, "left behind: %s", list_files(attack.dir));
-	return attack_end("%u processes, %u s: %u kills, %u stops; of the last lives %llu packets received, %llu dropped and counted, %llu turns",
-	                  stage->num_actors, attack.seconds, kills, stops, (unsigned long long)received, (unsigned long long)missing,
+	return attack_end("%u processes, %u s: %u kills, %u stops; of the last lives %llu packets received, %llu dropped and counted, %llu of blocking ports, %llu turns",
+	                  stage->num_actors, attack.seconds, kills, stops, (unsigned long long)received, (unsigned long long)missing[0],
+	                  (unsigned long long)missing[1],
 	                  (unsigned long long)turns);
 }

@@ -12,7 +12,7 @@
  *
  * -DONE_PROCESS: both rings belong to threads of one process, and die together.
  * Then a lock word must say which hold it is: that of one ring says nothing
- * about the other.
+ * about the other. (The cleaner lives here, to save states.)
  *
  * One buffer is tracked, others are never scarce; a store is step(store), after
  * which comes the next or the kill (as in ownership_two_senders.pml, which has
@@ -57,6 +57,7 @@ bool there;                     /* the port's word ... */
 bit  gen;                       /* ... and which port it is */
 bool free_bit = true;           /* of the tracked buffer */
 bool seg_locked;
+bool gave_up;                   /* the sweep left the port for a later look */
 
 #define queued      (T != H)
 #define cell        (queued -> full_cell : empty_cell)
@@ -115,7 +116,7 @@ inline attach(me)
 #ifdef SABOTAGE_CLAIM_BEFORE_SWEEP
 		!seg_locked && !to_recover ->
 #else
-		!seg_locked && !to_recover && !half_removed ->
+		!seg_locked && !to_recover && (!half_removed || gave_up) ->
 #endif
 		R[me].file = USED;
 		claim(R[me].slot)
@@ -184,11 +185,15 @@ end:	do
 }
 
 /* Whoever has the segment lock; its death is a step back to its start. */
+#ifdef ONE_PROCESS              /* the other shape has those deaths */
+#define lock_step(store) atomic { store }
+#else
 #define lock_step(store) \
 	if \
 	:: atomic { store } \
 	:: atomic { seg_locked = false; seen = NOBODY; goto start } \
 	fi
+#endif
 
 inline let_go(d)
 {
@@ -229,7 +234,7 @@ inline let_go(d)
 
 /* A port that nobody has. */
 #define remove_port \
-	lock_step(there = false); \
+	lock_step(there = false; gave_up = false); \
 	await_lane; \
 	lock_step(left = true); \
 	lock_step(free_if(!free_bit && cell)); \
@@ -252,7 +257,7 @@ inline let_go(d)
 		if \
 		:: seen == NOBODY \
 		:: seen != NOBODY && lock != seen \
-		:: seen != NOBODY && lock == seen -> goto done \
+		:: atomic { seen != NOBODY && lock == seen -> gave_up = true; goto done } \
 		fi \
 	fi; \
 	seen = NOBODY
