@@ -311,7 +311,7 @@ static void bad_segments(void)
 	page[8]++; /* struct nmx__seg_header: version */
 	write_segment(page, sizeof(page));
 	NMX_RUN(&child, "gen", "x{1", "-q", "--dir", run_dir);
-	child_says(&child, "is of layout 3");
+	child_says(&child, "is of layout 4");
 	with_segment("of another version");
 	page[8]--;
 	write_segment(page, sizeof(page)); /* its header claims more than the file has */
