@@ -57,7 +57,7 @@ sanitize-address:
 sanitize-thread:
 	@$(PACKAGES) build test sanitize
 	@[ -f build-tsan/build.ninja ] || CC=clang $(MESON) setup build-tsan $(TSAN)
-	@scripts/check build-tsan --setup rings
+	@scripts/check build-tsan --setup threads
 
 fuzz:
 	@$(PACKAGES) build test sanitize

@@ -29,11 +29,9 @@ static void check(int err)
 		die("nmx", nmx_strerror(err));
 }
 
-static void receive_and_drop(const struct xdp_plan *plan, struct xdp_meeting *m)
+static void receive_and_drop(const struct xdp_plan *plan, struct xdp_meeting *m, uint32_t flags)
 {
-	/* What a driver hands over has its checksums; that of the others may not, and nmx looks, which the bare loop does not. */
-	uint32_t flags = plan->job == RX_FED ? NMX_RX_ONLY | NMX_RAW_CHECKSUM : NMX_RX_ONLY;
-	struct nmx_port *port = open_port(plan, "netmap:c0", flags);
+	struct nmx_port *port = open_port(plan, "netmap:c0", NMX_RX_ONLY | flags);
 	uint64_t count = 0, bytes = 0;
 	struct nmx_rx *rx;
 
@@ -90,9 +88,9 @@ static void transmit(const struct xdp_plan *plan, struct xdp_meeting *m)
 	nmx_close(port);
 }
 
-static void forward(const struct xdp_plan *plan, struct xdp_meeting *m)
+static void forward(const struct xdp_plan *plan, struct xdp_meeting *m, uint32_t flags)
 {
-	struct nmx_port *from = open_port(plan, "netmap:c0", NMX_RX_ONLY), *to = open_port(plan, "netmap:c1", NMX_TX_ONLY);
+	struct nmx_port *from = open_port(plan, "netmap:c0", NMX_RX_ONLY | flags), *to = open_port(plan, "netmap:c1", NMX_TX_ONLY);
 	struct nmx_rx *rx;
 	struct nmx_tx *tx;
 
@@ -114,15 +112,21 @@ static void forward(const struct xdp_plan *plan, struct xdp_meeting *m)
 	nmx_close(to);
 }
 
-static void nmx_run(const struct xdp_plan *plan, struct xdp_meeting *m)
+static void run_with(const struct xdp_plan *plan, struct xdp_meeting *m, uint32_t flags)
 {
 	if (only_receives(plan->job))
-		receive_and_drop(plan, m);
+		receive_and_drop(plan, m, flags);
 	else if (plan->job == TX)
 		transmit(plan, m);
 	else
-		forward(plan, m);
+		forward(plan, m, flags);
 }
+
+/* As the others, which do not look at what they receive. */
+static void nmx_run(const struct xdp_plan *plan, struct xdp_meeting *m) { run_with(plan, m, NMX_RAW_CHECKSUM); }
+
+/* As it is on virtual interfaces unless it is told otherwise: looks for checksums that nobody has computed. */
+static void sums_run(const struct xdp_plan *plan, struct xdp_meeting *m) { run_with(plan, m, 0); }
 
 static void nmx_missing(const struct xdp_plan *plan, char *why, size_t size)
 {
@@ -137,3 +141,4 @@ static void nmx_missing(const struct xdp_plan *plan, char *why, size_t size)
 }
 
 const struct contender nmx_contender = { .name = "nmx", .run = nmx_run, .missing = nmx_missing };
+const struct contender sums_contender = { .name = "nmx+sums", .run = sums_run, .missing = nmx_missing, .must_receive = true };

@@ -7,8 +7,10 @@
  *     ping -c 10 192.0.2.1                                 anything that goes out by eth0
  */
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include <nmx/nmx.h>
 

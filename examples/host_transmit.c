@@ -9,8 +9,10 @@
  *                                  PORT    MAC of eth0       from      IP of eth0
  */
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include <nmx/nmx.h>
 

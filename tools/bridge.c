@@ -219,7 +219,7 @@ static enum turn turn_all(struct bridge *bridge, bool *ended)
 		*ended &= lane->ended;
 		best = this_turn > best ? this_turn : best;
 	}
-	bridge->first = (bridge->first + 1) % bridge->num_lanes;
+	bridge->first = bridge->first + 1 < bridge->num_lanes ? bridge->first + 1 : 0;
 	return best;
 }
 

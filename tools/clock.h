@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <time.h>
 
-#define CLOCK_SECOND UINT64_C(1000000000)
+#define CLOCK_S UINT64_C(1000000000)
 #define CLOCK_MS UINT64_C(1000000)
 
 /* CLOCK_MONOTONIC: the same in all processes of one machine, so one may subtract another's stamp. */
@@ -14,13 +14,13 @@ static inline uint64_t clock_ns(void)
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * CLOCK_SECOND + (uint64_t)ts.tv_nsec;
+	return (uint64_t)ts.tv_sec * CLOCK_S + (uint64_t)ts.tv_nsec;
 }
 
 /* Sleeps, or less long when a signal comes. */
 static inline void clock_sleep(uint64_t ns)
 {
-	struct timespec ts = { (time_t)(ns / CLOCK_SECOND), (long)(ns % CLOCK_SECOND) };
+	struct timespec ts = { (time_t)(ns / CLOCK_S), (long)(ns % CLOCK_S) };
 
 	nanosleep(&ts, NULL);
 }

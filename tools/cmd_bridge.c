@@ -25,7 +25,7 @@ static const struct opt bridge_opts[] = {
 	{ 'b', "burst", OPT_COUNT, AT(burst), "N", "packets of a ring before the next has its turn (default: 1024)", 1, 32768 },
 	{ 'c', "copy", OPT_FLAG, AT(copy), NULL, "copy packets, even where buffers could be exchanged", 0, 0 },
 	{ 'w', "wait", OPT_SECONDS, AT(wait_ns), "SECONDS", "wait so long for the links to be up (default: 4)",
-	  0, 3600 * CLOCK_SECOND },
+	  0, 3600 * CLOCK_S },
 	{ 0, "json", OPT_FLAG, AT(json), NULL, "summary as one JSON object", 0, 0 },
 	{ 'q', "quiet", OPT_FLAG, AT(quiet), NULL, "no live rate", 0, 0 },
 	PORT_OPTIONS(struct bridge_options),
@@ -164,7 +164,7 @@ static int run_on(struct port *a, struct port *b, const struct bridge_options *o
 	live_start(&live, options->quiet);
 	uint64_t begin = clock_ns();
 	enum bridge_end end = bridge_run(&bridge, &live);
-	double seconds = (double)(clock_ns() - begin) / (double)CLOCK_SECOND;
+	double seconds = (double)(clock_ns() - begin) / (double)CLOCK_S;
 	live_end(&live);
 	bool ok = end != BRIDGE_FAILED;
 	for (int i = 0; i < 2; i++)
@@ -229,6 +229,6 @@ const struct command cmd_bridge = {
 	.opts = bridge_opts,
 	.num_opts = sizeof(bridge_opts) / sizeof(*bridge_opts),
 	.size = sizeof(struct bridge_options),
-	.defaults = &(const struct bridge_options){ .burst = 1024, .wait_ns = 4 * CLOCK_SECOND },
+	.defaults = &(const struct bridge_options){ .burst = 1024, .wait_ns = 4 * CLOCK_S },
 	.run = bridge_command,
 };

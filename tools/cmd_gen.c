@@ -185,7 +185,7 @@ static int run_on(struct port *port, const struct gen_options *options)
 	frame_template(&gen.template, &addresses, options->verify, frame_run_id());
 	pace_start(&gen.pace, options->rate_pps == OPT_RATE_MAX ? 0 : options->rate_pps, begin);
 	generate(&gen);
-	double seconds = (double)(clock_ns() - begin) / (double)CLOCK_SECOND;
+	double seconds = (double)(clock_ns() - begin) / (double)CLOCK_S;
 	uint64_t not_taken = sender_finish(&gen.sender);
 	live_end(&live);
 	free(gen.rings);
@@ -244,7 +244,7 @@ const struct command cmd_gen = {
 						 .batch = 256,
 						 .flows = 1,
 						 .ring = UINT64_MAX,
-						 .timeout_ns = 10 * CLOCK_SECOND,
+						 .timeout_ns = 10 * CLOCK_S,
 						 .len = { FRAME_MIN, FRAME_MIN },
 						 .addresses = FRAME_ADDRESSES },
 	.run = gen_run,

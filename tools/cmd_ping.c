@@ -26,7 +26,7 @@ static const struct opt ping_opts[] = {
 	FRAME_OPTIONS(struct ping_options),
 	{ 0, "spin", OPT_FLAG, AT(spin), NULL, "poll for the answer, do not sleep", 0, 0 },
 	{ 0, "timeout", OPT_SECONDS, AT(timeout_ns), "SECONDS",
-	  "an answer later than that is lost (default: 1)", 1, 3600 * CLOCK_SECOND },
+	  "an answer later than that is lost (default: 1)", 1, 3600 * CLOCK_S },
 	{ 0, "json", OPT_FLAG, AT(json), NULL, "summary as one JSON object", 0, 0 },
 	{ 'q', "quiet", OPT_FLAG, AT(quiet), NULL, "no live rate", 0, 0 },
 	PORT_OPTIONS(struct ping_options),
@@ -130,6 +130,6 @@ const struct command cmd_ping = {
 	.opts = ping_opts,
 	.num_opts = sizeof(ping_opts) / sizeof(*ping_opts),
 	.size = sizeof(struct ping_options),
-	.defaults = &(const struct ping_options){ .count = 10000, .len = FRAME_MIN, .timeout_ns = CLOCK_SECOND, .addresses = FRAME_ADDRESSES },
+	.defaults = &(const struct ping_options){ .count = 10000, .len = FRAME_MIN, .timeout_ns = CLOCK_S, .addresses = FRAME_ADDRESSES },
 	.run = ping_command,
 };

@@ -109,7 +109,7 @@ static bool flush(struct replay *replay)
 /* ts.tv_usec holds nanoseconds: so the capture was opened.  A stamp before the first one is due at once. */
 static uint64_t due_as_captured(const struct replay *replay, const struct timeval *ts)
 {
-	int64_t gap = (int64_t)(ts->tv_sec - replay->first.tv_sec) * (int64_t)CLOCK_SECOND +
+	int64_t gap = (int64_t)(ts->tv_sec - replay->first.tv_sec) * (int64_t)CLOCK_S +
 		      (ts->tv_usec - replay->first.tv_usec);
 
 	return gap > 0 ? replay->begin_ns + (uint64_t)gap : replay->begin_ns;
@@ -273,7 +273,7 @@ static int run_on(struct replay *replay, struct port *port)
 	sender_use(&replay->sender, (uint32_t)options->ring, 1);
 	pace_start(&replay->pace, options->rate_pps >= OPT_RATE_REAL ? 0 : options->rate_pps, begin);
 	bool all = replay_all(replay);
-	double seconds = (double)(clock_ns() - begin) / (double)CLOCK_SECOND;
+	double seconds = (double)(clock_ns() - begin) / (double)CLOCK_S;
 	uint64_t not_taken = sender_finish(&replay->sender);
 	live_end(&replay->live);
 	if (!all && !not_taken && replay->sender.peer_gone)
@@ -320,6 +320,6 @@ const struct command cmd_replay = {
 	.num_opts = sizeof(replay_opts) / sizeof(*replay_opts),
 	.size = sizeof(struct replay_options),
 	.defaults =
-	    &(const struct replay_options){ .rate_pps = OPT_RATE_REAL, .loops = 1, .timeout_ns = 10 * CLOCK_SECOND },
+	    &(const struct replay_options){ .rate_pps = OPT_RATE_REAL, .loops = 1, .timeout_ns = 10 * CLOCK_S },
 	.run = replay_run,
 };

@@ -20,7 +20,7 @@
 #include "verify.h"
 
 #define BATCH 256u
-#define PATIENCE (5 * CLOCK_SECOND) /* of one end with the other */
+#define PATIENCE (5 * CLOCK_S) /* of one end with the other */
 #define MAX_LEN 2048u
 #define NEAR_NAME "demo{1"
 #define FAR_NAME "demo}1"
@@ -184,7 +184,7 @@ static bool send_pings(const struct demo_case *c, struct port *port, struct live
 			      .count = UINT64_MAX,
 			      .len = c->len,
 			      .until_ns = clock_ns() + c->ms * CLOCK_MS,
-			      .timeout_ns = CLOCK_SECOND,
+			      .timeout_ns = CLOCK_S,
 			      .spin = c->way == DEMO_PING_SPIN };
 	frame_template(&ping.template, &(struct frame_addresses)FRAME_ADDRESSES, true, frame_run_id());
 	ping_run(&ping);

@@ -21,7 +21,7 @@ void live_start(struct live *live, bool quiet)
 {
 	uint64_t now = clock_ns();
 
-	*live = (struct live){ .on = !quiet, .last_ns = now, .next_ns = now + CLOCK_SECOND, .percent = -1 };
+	*live = (struct live){ .on = !quiet, .last_ns = now, .next_ns = now + CLOCK_S, .percent = -1 };
 	live->terminal = isatty(STDERR_FILENO) != 0;
 	live->colour = live_colour(STDERR_FILENO);
 }
@@ -45,7 +45,7 @@ static void show_line(const struct live *live, double seconds, const struct live
 	char text[UNITS_TEXT];
 
 	fputs(live->terminal ? "\r" : "", stderr);
-	for (int i = 0; i < ways; i++) {
+	for (int i = 0; i < ways && i < LIVE_WAYS; i++) {
 		fputs(ways > 1 ? arrows[i] : "", stderr);
 		show_rate(live, seconds, &counts[i], &live->last[i]);
 		packets += counts[i].packets;
@@ -63,9 +63,9 @@ static void show_line(const struct live *live, double seconds, const struct live
 void live_show(struct live *live, uint64_t now_ns, const struct live_count *counts, int ways)
 {
 	if (live->on && now_ns > live->last_ns)
-		show_line(live, (double)(now_ns - live->last_ns) / (double)CLOCK_SECOND, counts, ways);
+		show_line(live, (double)(now_ns - live->last_ns) / (double)CLOCK_S, counts, ways);
 	live->last_ns = now_ns;
-	live->next_ns = now_ns + CLOCK_SECOND;
+	live->next_ns = now_ns + CLOCK_S;
 	for (int i = 0; i < ways; i++)
 		live->last[i] = counts[i];
 }

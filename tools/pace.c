@@ -16,12 +16,12 @@ void pace_start(struct pace *pace, uint64_t pps, uint64_t now_ns)
 /* Nanoseconds after start at which packet k is due, rounded up.  Whole seconds apart: no overflow. */
 static uint64_t due_after(const struct pace *pace, uint64_t k)
 {
-	return k / pace->pps * CLOCK_SECOND + (k % pace->pps * CLOCK_SECOND + pace->pps - 1) / pace->pps;
+	return k / pace->pps * CLOCK_S + (k % pace->pps * CLOCK_S + pace->pps - 1) / pace->pps;
 }
 
 static uint64_t packets_by(const struct pace *pace, uint64_t elapsed_ns)
 {
-	return elapsed_ns / CLOCK_SECOND * pace->pps + elapsed_ns % CLOCK_SECOND * pace->pps / CLOCK_SECOND + 1;
+	return elapsed_ns / CLOCK_S * pace->pps + elapsed_ns % CLOCK_S * pace->pps / CLOCK_S + 1;
 }
 
 uint64_t pace_due(struct pace *pace, uint64_t want, uint64_t now_ns)

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#define PACE_MAX_PPS UINT64_C(10000000000) /* so that pps * CLOCK_SECOND fits 64 bits */
+#define PACE_MAX_PPS UINT64_C(10000000000) /* so that pps * CLOCK_S fits 64 bits */
 
 struct pace {
 	uint64_t pps;      /* 0: as fast as it goes */

@@ -57,7 +57,7 @@ static void look_at_link(struct receiver *r, uint64_t now)
 {
 	if (now < r->link_due_ns)
 		return;
-	r->link_due_ns = now + CLOCK_SECOND;
+	r->link_due_ns = now + CLOCK_S;
 	link_look(&r->port->link);
 }
 
@@ -104,5 +104,5 @@ const char *receive_end_name(enum receive_end end)
 
 double receive_seconds(const struct receiver *r)
 {
-	return (double)(r->last_ns - r->first_ns) / (double)CLOCK_SECOND;
+	return (double)(r->last_ns - r->first_ns) / (double)CLOCK_S;
 }

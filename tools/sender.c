@@ -65,7 +65,7 @@ static void tick(struct sender *sender, uint64_t now)
 	live_tick(sender->live, now, sender->packets, sender->bytes);
 	if (now < sender->link_due_ns)
 		return;
-	sender->link_due_ns = now + CLOCK_SECOND;
+	sender->link_due_ns = now + CLOCK_S;
 	link_look(&sender->port->link);
 }
 

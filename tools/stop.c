@@ -10,7 +10,7 @@
 static volatile sig_atomic_t asked;
 static volatile sig_atomic_t asked_at; /* seconds of the clock */
 
-static sig_atomic_t seconds_now(void) { return (sig_atomic_t)(clock_ns() / CLOCK_SECOND); }
+static sig_atomic_t seconds_now(void) { return (sig_atomic_t)(clock_ns() / CLOCK_S); }
 
 /* timeout(1) and some shells send a signal twice: only one that comes later means that we do not end. */
 static void on_signal(int number)

@@ -87,17 +87,8 @@ static int open_bell(int bell[2])
 {
 	int fds[2];
 
-#ifdef __linux__
 	if (pipe2(fds, O_NONBLOCK | O_CLOEXEC) < 0)
 		return -1;
-#else
-	if (pipe(fds) < 0)
-		return -1;
-	for (int i = 0; i < 2; i++) {
-		fcntl(fds[i], F_SETFL, O_NONBLOCK);
-		fcntl(fds[i], F_SETFD, FD_CLOEXEC);
-	}
-#endif
 	for (int i = 0; i < 2; i++)
 		bell[i] = nmx__fd_track(fds[i]);
 	return bell[0] < 0 || bell[1] < 0 ? -1 : 0;

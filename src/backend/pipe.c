@@ -142,7 +142,7 @@ static int make_ring(struct nmx_port *port, struct pipe_port *pipe, uint32_t i)
 
 	if (!r)
 		return NMX_ERR_NO_MEMORY;
-	r->peer_pidfd = -1;
+	r->peer_watch = -1;
 	r->peer_seen = peer_now(pipe);
 	r->gone_told = last_gone(pipe);
 	r->end = (struct nmx__qend){ .bufs = pipe->seg->bufs, .buf_stride = pipe->seg->buf_stride, .num_bufs = pipe->seg->num_bufs,
@@ -180,7 +180,7 @@ static void close_rings(struct nmx_port *port)
 
 			nmx__bell_close(&r->end.bell);
 			nmx__bell_close(&r->end.peer_bell);
-			nmx__fd_close(r->peer_pidfd);
+			nmx__process_unwatch(r->peer_watch);
 		}
 }
 

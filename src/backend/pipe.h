@@ -11,7 +11,7 @@ struct pipe_ring {
 	struct nmx__qend end;
 	nmx__end_t peer_seen; /* who had the other end when last looked at */
 	uint32_t gone_told;   /* receive: generation of the last user of the other end whose going was told */
-	int peer_pidfd;       /* of it, when one waits; -1 */
+	int peer_watch;       /* tells of its end, when one waits; -1 */
 	int64_t looked_at_peer_ms;
 	bool stranded;        /* nobody can come any more */
 };

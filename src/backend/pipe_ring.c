@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* Rings of a pipe: sync, waiting, and noticing that the other end comes, goes or dies. */
-#include <errno.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
-
 #include "backend/pipe.h"
-#include "base/fork.h"
+#include "base/clock.h"
 
 #define ARM_TRIES       16 /* more comings and goings than that at once are worth a wake-up */
 #define LOOK_AT_PEER_MS 50 /* how long a user that never sleeps may not notice that its peer was killed */
@@ -15,19 +10,10 @@ static inline bool is_newer(uint32_t gen, uint32_t than) { return (int32_t)(gen 
 
 /* ---- the peer */
 
-/* The cheapest clock there is: only a spinning user asks this often. */
-static int64_t coarse_ms(void)
+static void forget_watch(struct pipe_ring *r)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-static void forget_pidfd(struct pipe_ring *r)
-{
-	nmx__fd_close(r->peer_pidfd);
-	r->peer_pidfd = -1;
+	nmx__process_unwatch(r->peer_watch);
+	r->peer_watch = -1;
 	r->ring.fds_changed = true;
 }
 
@@ -37,7 +23,7 @@ static void look_for_death(struct pipe_ring *r)
 	struct pipe_port *pipe = pipe_of(&r->ring);
 	nmx__end_t peer = peer_now(pipe);
 
-	r->looked_at_peer_ms = coarse_ms();
+	r->looked_at_peer_ms = nmx__coarse_ms();
 	if (!peer || nmx__end_member(peer) >= NMX__MAX_MEMBERS || nmx__member_alive(pipe->seg, nmx__end_member(peer)))
 		return;
 	if (!nmx__seg_trylock(pipe->seg))
@@ -49,7 +35,7 @@ static void look_for_death(struct pipe_ring *r)
 /* Somebody removed the segment's file, and the other end is free: whoever opens that name will be elsewhere. */
 static void look_for_segment(struct pipe_ring *r)
 {
-	r->looked_at_peer_ms = coarse_ms();
+	r->looked_at_peer_ms = nmx__coarse_ms();
 	r->stranded = peer_now(pipe_of(&r->ring)) == 0 && !nmx__seg_is_linked(pipe_of(&r->ring)->seg);
 }
 
@@ -66,7 +52,7 @@ static bool peer_has_gone(struct pipe_ring *r)
 	uint32_t gone = last_gone(pipe_of(&r->ring)); /* first: who leaves after this look is told at the next */
 	nmx__end_t now = peer_now(pipe_of(&r->ring)), before = r->peer_seen;
 
-	if (now == before && coarse_ms() - r->looked_at_peer_ms >= LOOK_AT_PEER_MS) {
+	if (now == before && nmx__coarse_ms() - r->looked_at_peer_ms >= LOOK_AT_PEER_MS) {
 		(now ? look_for_death : look_for_segment)(r);
 		now = peer_now(pipe_of(&r->ring));
 	}
@@ -79,7 +65,7 @@ static bool peer_has_gone(struct pipe_ring *r)
 	r->peer_seen = now;
 	if (before && is_newer(nmx__end_gen(before), r->gone_told))
 		r->gone_told = nmx__end_gen(before);
-	forget_pidfd(r);
+	forget_watch(r);
 	return before != 0;
 }
 
@@ -150,14 +136,11 @@ static bool has_news(struct pipe_ring *r, uint32_t slots)
 	       came_and_went(r, last_gone(pipe_of(&r->ring)));
 }
 
-static int open_pidfd(const struct pipe_port *pipe, nmx__end_t peer)
+static int open_watch(const struct pipe_port *pipe, nmx__end_t peer)
 {
-#ifdef SYS_pidfd_open
-	if (nmx__end_member(peer) < NMX__MAX_MEMBERS)
-		return nmx__fd_track((int)syscall(SYS_pidfd_open, atomic_load(&pipe->seg->members[nmx__end_member(peer)].pid), 0));
-#endif
-	(void)pipe, (void)peer;
-	return -1;
+	if (nmx__end_member(peer) >= NMX__MAX_MEMBERS)
+		return -1;
+	return nmx__process_watch(atomic_load(&pipe->seg->members[nmx__end_member(peer)].pid));
 }
 
 /* A descriptor that tells of the peer's death.  A hint: the number of a process may be somebody else's by now. */
@@ -168,11 +151,11 @@ static void watch_peer(struct pipe_ring *r)
 
 	if (!r->peer_seen && peer) {
 		r->peer_seen = peer; /* it came since: from now on its going is news */
-		forget_pidfd(r);
+		forget_watch(r);
 	}
-	if (r->peer_pidfd >= 0 || !peer || peer != r->peer_seen || nmx__end_member(peer) == pipe->seg->member)
+	if (r->peer_watch >= 0 || !peer || peer != r->peer_seen || nmx__end_member(peer) == pipe->seg->member)
 		return;
-	r->peer_pidfd = open_pidfd(pipe, peer);
+	r->peer_watch = open_watch(pipe, peer);
 	r->ring.fds_changed = true;
 	look_for_death(r); /* it may have died before there was something to watch */
 }
@@ -211,8 +194,8 @@ int nmx__pipe_arm(struct nmx__ring *ring, uint32_t slots)
 		return NMX_ERR_NO_MEMORY;
 	for (int tries = 0; tries < ARM_TRIES && news < 0; tries++) {
 		watch_peer(r);
-		if (is_readable(r->peer_pidfd)) {
-			forget_pidfd(r); /* either it is dead, or the number lied: the tick looks again */
+		if (is_readable(r->peer_watch)) {
+			forget_watch(r); /* either it is dead, or the number lied: the tick looks again */
 			look_for_death(r);
 		}
 		news = announce(r, slots);
@@ -232,8 +215,8 @@ int nmx__pipe_poll_fds(struct nmx__ring *ring, struct pollfd fds[NMX__WAIT_FDS])
 	if (bell < 0)
 		return NMX_ERR_NO_MEMORY;
 	fds[n++] = (struct pollfd){ .fd = bell, .events = POLLIN };
-	if (r->peer_pidfd >= 0)
-		fds[n++] = (struct pollfd){ .fd = r->peer_pidfd, .events = POLLIN };
+	if (r->peer_watch >= 0)
+		fds[n++] = (struct pollfd){ .fd = r->peer_watch, .events = POLLIN };
 	return n;
 }
 
@@ -242,5 +225,5 @@ void nmx__pipe_release(struct nmx__ring *ring)
 	struct pipe_ring *r = pipe_ring(ring);
 
 	nmx__queue_released(&r->end);
-	forget_pidfd(r);
+	forget_watch(r);
 }

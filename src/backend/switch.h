@@ -64,9 +64,6 @@ struct switch_port {
 static inline struct switch_ring *switch_ring(struct nmx__ring *ring) { return (struct switch_ring *)ring; }
 static inline struct switch_port *switch_of(const struct switch_ring *r) { return r->ring.port->state; }
 
-/* The cheapest clock there is. */
-int64_t nmx__switch_now_ms(void);
-
 /* Slot of a place. */
 static inline uint32_t switch_slot(const struct nmx__qend *e, uint32_t place)
 {

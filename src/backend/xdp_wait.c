@@ -6,9 +6,9 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
-#include <time.h>
 
 #include "backend/xdp.h"
+#include "base/clock.h"
 #include "base/fork.h"
 #include "xsk/netlink.h"
 
@@ -28,14 +28,6 @@ int nmx__xdp_reset(struct xdp_ring *r)
 
 /* ---- the interface */
 
-static int64_t coarse_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 /* By number, for it may have been renamed. */
 static void read_flags(struct xdp_ring *r)
 {
@@ -53,7 +45,7 @@ static void read_flags(struct xdp_ring *r)
 
 void nmx__xdp_look_at_link(struct xdp_ring *r, bool at_leisure)
 {
-	int64_t now = coarse_ms();
+	int64_t now = nmx__coarse_ms();
 
 	if (r->gone || (at_leisure && now - r->looked_at_link_ms < LOOK_AT_LINK_MS))
 		return;

@@ -9,6 +9,10 @@
 
 #include "base/fork.h"
 
+#ifndef MAP_NORESERVE
+#define MAP_NORESERVE 0 /* FreeBSD never reserves swap for such mappings */
+#endif
+
 struct mapping {
 	void *start;
 	size_t bytes;

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 
 #include "base/fork.h"
 #include "base/poison.h"
@@ -19,18 +18,24 @@
 
 /* ---- open */
 
-/* Options of another version of the struct: what the caller does not know is zero, what we do not know must be. */
+bool nmx__read_struct(void *out, size_t out_size, const void *given, size_t size)
+{
+	const uint8_t *bytes = given;
+
+	memset(out, 0, out_size);
+	if (!given)
+		return true;
+	for (size_t i = out_size; i < size; i++)
+		if (bytes[i])
+			return false;
+	memcpy(out, given, size < out_size ? size : out_size);
+	return true;
+}
+
 static int read_options(struct nmx_options *out, const struct nmx_options *options, size_t size, struct nmx_report *why)
 {
-	const uint8_t *bytes = (const uint8_t *)options;
-
-	memset(out, 0, sizeof(*out));
-	if (!options)
-		return 0;
-	for (size_t i = sizeof(*out); i < size; i++)
-		if (bytes[i])
-			return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "an option is set that this library (%s) does not know", nmx_version());
-	memcpy(out, options, size < sizeof(*out) ? size : sizeof(*out));
+	if (!nmx__read_struct(out, sizeof(*out), options, size))
+		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "an option is set that this library (%s) does not know", nmx_version());
 	if (out->flags & ~(uint32_t)ALL_FLAGS)
 		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "options.flags has unknown bits: %#x", out->flags & ~(uint32_t)ALL_FLAGS);
 	if (out->extra_bufs > MAX_EXTRA_BUFS) /* before anything is allocated for them */
@@ -92,7 +97,7 @@ static void free_port(struct nmx_port *port)
 		}
 		free(port->rings[tx]);
 	}
-	nmx__fd_close(port->epoll_fd);
+	nmx__poller_close(&port->poller);
 	pthread_mutex_destroy(&port->lock);
 	free(port->held_free);
 	free(port->held_out);
@@ -131,7 +136,7 @@ static void name_port(struct nmx_port *port)
 	else if (!*rings)
 		memcpy(port->info.name, name->port, sizeof(port->info.name)); /* all 63 characters */
 	else
-		snprintf(port->info.name, sizeof(port->info.name), "%.54s%s", name->port, rings);
+		snprintf(port->info.name, sizeof(port->info.name), "%.48s%s", name->port, rings);
 }
 
 int nmx__port_prepare(struct nmx_port *port, const char *text, const struct nmx_options *options, size_t options_size,
@@ -164,7 +169,7 @@ int nmx_open_sized(struct nmx_port **out, const char *text, const struct nmx_opt
 		return nmx__fail(why, NMX_ERR_NO_MEMORY, ENOMEM, "cannot open a port");
 	pthread_mutex_init(&port->lock, NULL);
 	port->refs = 1;
-	port->epoll_fd = -1;
+	port->poller = NMX__NO_POLLER;
 	port->fork_generation = nmx__fork_generation();
 	err = nmx__port_prepare(port, text, options, options_size, why);
 	if (err < 0)
@@ -199,7 +204,7 @@ struct nmx__ring *nmx__port_add_ring(struct nmx_port *port, bool is_tx, uint32_t
 	ring->port = port;
 	ring->index = index;
 	ring->is_tx = is_tx;
-	ring->epoll_fd = ring->tick_fd = -1;
+	ring->poller = NMX__NO_POLLER;
 	port->rings[is_tx][index] = ring;
 	port->num_rings[is_tx] = index + 1;
 	return ring;
@@ -246,8 +251,8 @@ static int check_out(struct nmx_port *port, bool is_tx, uint32_t index, struct n
 		ring->checked_out = true;
 		nmx__check_after_sync(ring); /* from here on its user could write where it must not */
 		port->refs++;
-		if (port->epoll_fd >= 0 && !is_tx)
-			nmx__ring_join_epoll(ring, port->epoll_fd);
+		if (port->poller.fd >= 0 && !is_tx)
+			nmx__ring_join_port_fd(ring);
 	}
 	pthread_mutex_unlock(&port->lock);
 	return err;
@@ -387,13 +392,11 @@ int nmx_port_fd(struct nmx_port *port)
 	if (nmx__forked(port->fork_generation))
 		return -1;
 	pthread_mutex_lock(&port->lock);
-	if (port->epoll_fd < 0) {
-		port->epoll_fd = nmx__fd_track(epoll_create1(EPOLL_CLOEXEC));
-		for (uint32_t i = 0; i < port->num_rings[0] && port->epoll_fd >= 0; i++)
+	if (port->poller.fd < 0 && nmx__poller_open(&port->poller, 0) == 0)
+		for (uint32_t i = 0; i < port->num_rings[0]; i++)
 			if (port->rings[0][i]->checked_out)
-				nmx__ring_join_epoll(port->rings[0][i], port->epoll_fd);
-	}
-	fd = port->epoll_fd;
+				nmx__ring_join_port_fd(port->rings[0][i]);
+	fd = port->poller.fd;
 	pthread_mutex_unlock(&port->lock);
 	return fd;
 }

@@ -16,6 +16,7 @@
 
 #include <nmx/switch.h>
 
+#include "base/poller.h"
 #include "core/name.h"
 
 #define NMX__WAIT_FDS 3 /* descriptors that a ring may sleep on */
@@ -31,8 +32,8 @@ struct nmx__ring {
 	bool checked_out; /* under port->lock */
 	bool fd_wanted;   /* its descriptor was asked for: a sync that finds nothing arms it */
 	bool fds_changed; /* set by the backend: poll_fds would say something new */
-	int epoll_fd;     /* that descriptor; -1: not asked for yet */
-	int tick_fd;      /* in it: at most a second passes unlooked at */
+	bool in_port_fd;  /* and is part of the port's */
+	struct nmx__poller poller; /* that descriptor: not open as long as it was not asked for; at most a second passes unlooked at */
 	uint64_t forward_copied; /* bytes that forwarding into it had to copy; its user alone writes, anybody reads: atomic */
 	struct nmx__shadow *shadow; /* checked builds: the ring as the last sync left it */
 	/* backends append their own */
@@ -92,7 +93,7 @@ struct nmx_port {
 	uint32_t fork_generation;
 	pthread_mutex_t lock; /* of what follows */
 	uint32_t refs;        /* the user's, and one for each ring that is checked out */
-	int epoll_fd;         /* nmx_port_fd() */
+	struct nmx__poller poller; /* nmx_port_fd() */
 	struct nmx__ring **rings[2]; /* [0] receive: info.rx_rings of them, [1] transmit */
 	uint32_t num_rings[2];
 	uint32_t *held;       /* [info.extra_bufs]: homes of spare buffers, in the own file of a segment or on the heap */
@@ -104,6 +105,10 @@ struct nmx_port {
 	uint64_t forward_too_long; /* packets that nmx_forward() had to drop; atomic */
 	void *state;          /* the backend's */
 };
+
+/* A struct of options, of another version of it maybe: what the caller does not know is zero.  False: something is set that we
+ * do not know.  given: NULL for all defaults. */
+NMX_MUST_CHECK bool nmx__read_struct(void *out, size_t out_size, const void *given, size_t size);
 
 /* Adds ring `index` of the port; NULL when there is no memory.  Freed by core. */
 struct nmx__ring *nmx__port_add_ring(struct nmx_port *port, bool is_tx, uint32_t index);

@@ -2,11 +2,8 @@
 /* Sync, and waiting: by nmx_wait(), or by a descriptor in somebody else's loop. */
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
-#include <sys/timerfd.h>
-#include <time.h>
-#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fork.h"
 #include "core/check.h"
 #include "core/ring.h"
@@ -15,13 +12,7 @@
 #define ARM_TRIES     64   /* arming that finds news that a sync then does not: only a hostile peer can repeat that */
 #define ENTRIES_LOCAL 16
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
+_Thread_local const struct nmx__stop *nmx__stop;
 
 static int arm(struct nmx__ring *ring, uint32_t slots) { return ring->port->backend->arm(ring, slots); }
 
@@ -54,90 +45,79 @@ static int add_poll_fds(struct nmx__ring *ring)
 	struct pollfd fds[NMX__WAIT_FDS];
 	int n = ring->port->backend->poll_fds(ring, fds), err = n < 0 ? -1 : 0;
 
-	for (int i = 0; i < n; i++) {
-		struct epoll_event event = { .events = (uint32_t)fds[i].events };
-
-		if (epoll_ctl(ring->epoll_fd, EPOLL_CTL_ADD, fds[i].fd, &event) < 0 && errno != EEXIST) /* was there already */
+	for (int i = 0; i < n; i++)
+		if (nmx__poller_add(&ring->poller, fds[i].fd, fds[i].events) < 0)
 			err = -1;
-	}
 	ring->fds_changed = err < 0;
 	return err;
-}
-
-static void tick_in(const struct nmx__ring *ring, long ns)
-{
-	timerfd_settime(ring->tick_fd, 0, &(struct itimerspec){ { TICK_MS / 1000, 0 }, { 0, ns } }, NULL);
 }
 
 /* Arms the descriptor, or makes it ready when there is news already: what arming said. */
 static void tick_if(struct nmx__ring *ring, int news)
 {
 	if (news != 0)
-		tick_in(ring, 1);
+		nmx__poller_soon(&ring->poller, 1);
 	if (ring->fds_changed)
 		add_poll_fds(ring);
 }
 
 void nmx__ring_close_fd(struct nmx__ring *ring)
 {
-	nmx__fd_close(ring->tick_fd);
-	nmx__fd_close(ring->epoll_fd);
-	ring->tick_fd = ring->epoll_fd = -1;
-	ring->fd_wanted = false;
+	nmx__poller_close(&ring->poller);
+	ring->fd_wanted = ring->in_port_fd = false;
 }
 
 int nmx__ring_fd(struct nmx__ring *ring)
 {
-	struct itimerspec tick = { { TICK_MS / 1000, 0 }, { TICK_MS / 1000, 0 } };
-	struct epoll_event event = { .events = EPOLLIN };
-
 	if (nmx__forked(ring->port->fork_generation))
 		return -1;
-	if (ring->epoll_fd >= 0)
-		return ring->epoll_fd;
-	ring->epoll_fd = nmx__fd_track(epoll_create1(EPOLL_CLOEXEC));
-	ring->tick_fd = nmx__fd_track(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
-	if (ring->epoll_fd < 0 || ring->tick_fd < 0 || timerfd_settime(ring->tick_fd, 0, &tick, NULL) < 0 ||
-	    epoll_ctl(ring->epoll_fd, EPOLL_CTL_ADD, ring->tick_fd, &event) < 0) {
-		nmx__ring_close_fd(ring);
+	if (ring->poller.fd >= 0)
+		return ring->poller.fd;
+	if (nmx__poller_open(&ring->poller, TICK_MS) < 0)
 		return -1;
-	}
 	if (add_poll_fds(ring) < 0) {
 		nmx__ring_close_fd(ring);
 		return -1;
 	}
 	ring->fd_wanted = true;
 	tick_if(ring, arm_alone(ring, 1, __func__)); /* a loop that waits before its first sync must not miss what is there already */
-	return ring->epoll_fd;
+	return ring->poller.fd;
 }
 
-void nmx__ring_join_epoll(struct nmx__ring *ring, int epoll_fd)
+void nmx__ring_join_port_fd(struct nmx__ring *ring)
 {
-	struct epoll_event event = { .events = EPOLLIN };
 	int fd = nmx__ring_fd(ring);
 
-	if (fd >= 0)
-		epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event);
+	ring->in_port_fd = fd >= 0 && nmx__poller_add(&ring->port->poller, fd, POLLIN) == 0;
+}
+
+/* Nothing is left to do: from here on the descriptors are ready for what comes. */
+static void settle(struct nmx__ring *ring)
+{
+	int again_ms = nmx__go_on();
+
+	nmx__poller_settle(&ring->poller);
+	if (ring->in_port_fd)
+		nmx__poller_settle(&ring->port->poller);
+	if (again_ms > 0)
+		nmx__poller_soon(&ring->poller, again_ms * 1000000L);
 }
 
 /* A sync found nothing: the next thing that comes must make the descriptor ready.  Returns what the ring has. */
 static int arm_fd(struct nmx__ring *ring)
 {
 	const struct nmx__backend *backend = ring->port->backend;
-	uint64_t ticks;
-	int n = 0, again_ms;
+	int n = 0;
 
-	if (read(ring->tick_fd, &ticks, sizeof(ticks)) < 0)
-		(void)0; /* not expired */
 	for (int tries = 0; tries < ARM_TRIES && n == 0; tries++) {
 		int news = arm(ring, 1);
 
 		if (ring->fds_changed)
 			add_poll_fds(ring);
-		if (news == 0 && (again_ms = nmx__go_on()) > 0)
-			tick_in(ring, again_ms * 1000000L);
-		if (news <= 0)
+		if (news <= 0) {
+			settle(ring);
 			return news;
+		}
 		n = backend->sync(ring);
 	}
 	return n;
@@ -228,8 +208,21 @@ static int arm_all(struct nmx_wait_entry *entries, uint32_t n)
 	return err ? err : ready;
 }
 
+static const struct nmx__stop *own_stop(void)
+{
+	return nmx__stop && !nmx__forked(nmx__stop->fork_generation) ? nmx__stop : NULL;
+}
+
+static bool is_stopping(void)
+{
+	const struct nmx__stop *stop = own_stop();
+
+	return stop && atomic_load_explicit(&stop->asked, memory_order_acquire);
+}
+
 static int gather_fds(struct nmx_wait_entry *entries, uint32_t n, struct pollfd *fds)
 {
+	const struct nmx__stop *stop = own_stop();
 	int count = 0;
 	uint32_t slots;
 
@@ -241,12 +234,14 @@ static int gather_fds(struct nmx_wait_entry *entries, uint32_t n, struct pollfd 
 			return more;
 		count += more;
 	}
+	if (stop)
+		fds[count++] = (struct pollfd){ .fd = stop->fd, .events = POLLIN };
 	return count;
 }
 
 static int sleep_once(struct nmx_wait_entry *entries, uint32_t n, struct pollfd *fds, int64_t deadline)
 {
-	int64_t left = deadline < 0 ? TICK_MS : deadline - now_ms();
+	int64_t left = deadline < 0 ? TICK_MS : deadline - nmx__now_ms();
 	int count = gather_fds(entries, n, fds), again_ms = nmx__go_on(), most = again_ms > 0 ? again_ms : TICK_MS, woken;
 	uint32_t slots;
 
@@ -261,7 +256,7 @@ static int sleep_once(struct nmx_wait_entry *entries, uint32_t n, struct pollfd 
 
 static int wait_with(struct nmx_wait_entry *entries, uint32_t n, struct pollfd *fds, int timeout_ms)
 {
-	int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+	int64_t deadline = timeout_ms < 0 ? -1 : nmx__now_ms() + timeout_ms;
 	int interrupted = 0;
 
 	for (;;) {
@@ -269,7 +264,7 @@ static int wait_with(struct nmx_wait_entry *entries, uint32_t n, struct pollfd *
 
 		if (ready != 0)
 			return ready;
-		if (interrupted || timeout_ms == 0 || (deadline >= 0 && now_ms() >= deadline)) {
+		if (interrupted || is_stopping() || timeout_ms == 0 || (deadline >= 0 && nmx__now_ms() >= deadline)) {
 			uint32_t slots;
 
 			for (uint32_t i = 0; i < n; i++)
@@ -284,7 +279,7 @@ static int wait_with(struct nmx_wait_entry *entries, uint32_t n, struct pollfd *
 
 int nmx_wait(struct nmx_wait_entry *entries, uint32_t n, int timeout_ms)
 {
-	struct pollfd local[ENTRIES_LOCAL * NMX__WAIT_FDS], *fds = local;
+	struct pollfd local[ENTRIES_LOCAL * NMX__WAIT_FDS + 1], *fds = local; /* and the one that stops a worker */
 	uint32_t slots;
 	int ready;
 
@@ -296,7 +291,7 @@ int nmx_wait(struct nmx_wait_entry *entries, uint32_t n, int timeout_ms)
 		entries[i].ready = false;
 	}
 	if (n > ENTRIES_LOCAL) {
-		fds = calloc(n, NMX__WAIT_FDS * sizeof(*fds));
+		fds = calloc(n * (size_t)NMX__WAIT_FDS + 1, sizeof(*fds));
 		if (!fds)
 			return NMX_ERR_NO_MEMORY;
 	}
@@ -324,7 +319,7 @@ int nmx_tx_wait(struct nmx_tx *tx, uint32_t slots, int timeout_ms)
 
 int nmx_tx_drain(struct nmx_tx *tx, int timeout_ms)
 {
-	int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms, left = timeout_ms;
+	int64_t deadline = timeout_ms < 0 ? -1 : nmx__now_ms() + timeout_ms, left = timeout_ms;
 	uint32_t all = tx->num_slots - 1;
 
 	for (;;) {
@@ -334,12 +329,12 @@ int nmx_tx_drain(struct nmx_tx *tx, int timeout_ms)
 			return n;
 		if ((uint32_t)n + nmx__distance(tx->ring->head, tx->ring->cur, tx->num_slots) == all) /* a chain begun is not sent */
 			return 0;
-		if (left == 0)
+		if (left == 0 || is_stopping())
 			return NMX_ERR_TIMED_OUT;
 		n = nmx_tx_wait(tx, all, (int)left);
 		if (n < 0)
 			return n;
 		if (deadline >= 0)
-			left = deadline > now_ms() ? deadline - now_ms() : 0;
+			left = deadline > nmx__now_ms() ? deadline - nmx__now_ms() : 0;
 	}
 }

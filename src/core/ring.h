@@ -10,7 +10,16 @@ static inline struct nmx__ring *nmx__ring_of_tx(const struct nmx_tx *tx) { retur
 /* The descriptor of the ring; made when first asked for.  -1: none to be had. */
 int nmx__ring_fd(struct nmx__ring *ring);
 void nmx__ring_close_fd(struct nmx__ring *ring);
-/* Adds it to the port's. */
-void nmx__ring_join_epoll(struct nmx__ring *ring, int epoll_fd);
+/* Adds it to the port's, which is open. */
+void nmx__ring_join_port_fd(struct nmx__ring *ring);
+
+/* Asks the threads of a group to stop: their waits return 0, until they have been told. */
+struct nmx__stop {
+	atomic_bool asked;
+	int fd; /* readable then */
+	uint32_t fork_generation;
+};
+/* The calling thread's; NULL: it is in no group, or has been told. */
+extern _Thread_local const struct nmx__stop *nmx__stop;
 
 #endif

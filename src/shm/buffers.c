@@ -5,6 +5,7 @@
 
 #include "base/report.h"
 #include "shm/segment.h"
+#include "shm/space.h"
 
 static uint32_t num_words(const struct nmx__segment *seg) { return (seg->num_bufs + 63) / 64; }
 

@@ -29,6 +29,7 @@ static int explain_open(const struct nmx__dir *dir, bool made_by_us, int sys_err
 		                            : "the directory \"%s\" does not exist; make it, with mkdir -m 700",
 		                 dir->path);
 	case ELOOP:
+	case EMLINK: /* FreeBSD's for that */
 	case ENOTDIR:
 		if (lstat(dir->path, &st) == 0 && S_ISLNK(st.st_mode))
 			return nmx__fail(why, NMX_ERR_NO_SUCH, 0,

@@ -75,7 +75,7 @@ static int list_one(const char *name, void *arg)
 	struct nmx_report why;
 	struct nmx__segment *seg;
 
-	snprintf(info.name, sizeof(info.name), "%s", name);
+	snprintf(info.name, sizeof(info.name), "%.31s", name);
 	info.err = nmx__seg_look(&seg, listing->directory, name, &why);
 	if (info.err == 0) {
 		look_inside(seg, &info);
@@ -231,7 +231,7 @@ int nmx_segment_clean(const char *directory, const char *segment, bool *removed,
 		return err;
 	err = nmx__seg_lock(seg, why);
 	if (err == 0) {
-		found = count_dead(seg);
+		found = seg->num_recovered + count_dead(seg); /* the first: by taking the lock, that it had died with */
 		err = nmx__recover_dead(seg, why);
 		if (err == 0 && !nmx__seg_has_members(seg) && !nmx__records_stay(seg) && nmx__seg_is_linked(seg)) {
 			atomic_store(&seg->header->removing, 1);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* The lock of a queue with many senders, and what its word says about the dead. */
 #include <sched.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "shm/switch.h"
 
 #define YIELDS  32 /* the last tries: the holder may wait for a processor, perhaps ours */
@@ -37,14 +37,6 @@ bool nmx__way_find(const struct nmx__segment *seg, const struct nmx__switch *sw,
 }
 
 /* ---- the lock */
-
-static int64_t coarse_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 static inline void relax(void)
 {
@@ -87,10 +79,10 @@ static __attribute__((__noinline__)) bool lock_contended(struct nmx__segment *se
 	if (!seen)
 		return true;
 	/* Since it was last found alive and not letting go, it has not: we do not wait for it a second time. */
-	if (seen == way->stuck && coarse_ms() - way->looked_ms < LOOK_MS)
+	if (seen == way->stuck && nmx__coarse_ms() - way->looked_ms < LOOK_MS)
 		return false;
 	way->stuck = seen;
-	way->looked_ms = coarse_ms();
+	way->looked_ms = nmx__coarse_ms();
 	return recover_holder(seg, seen) && try_lock(way, hold) == 0;
 }
 

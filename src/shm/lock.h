@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* Locks that the kernel drops when their holder dies, however it dies: on an open file, not on the process, so that
- * two users in one process exclude each other too.  Open file description locks where there are any, else flock. */
+ * two users in one process exclude each other too.  One file for each way: lock_ofd.c (open file description locks,
+ * Linux), lock_flock.c (flock, elsewhere). */
 #ifndef NMX_SHM_LOCK_H
 #define NMX_SHM_LOCK_H
 
@@ -15,7 +16,7 @@ enum nmx__lock_kind {
 int nmx__lock_try(int fd, enum nmx__lock_kind kind);
 void nmx__lock_release(int fd, enum nmx__lock_kind kind);
 
-/* fd: an open file other than the holder's.  -1 with errno when it cannot be told. */
+/* fd: an open file other than the holder's; read only is enough.  -1 with errno when it cannot be told. */
 int nmx__lock_is_held(int fd, enum nmx__lock_kind kind);
 
 #endif

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -12,11 +13,13 @@
 #include "base/report.h"
 #include "shm/lock.h"
 #include "shm/segment.h"
+#include "shm/space.h"
 
 #define HEADER_PAGES ((uint32_t)((sizeof(struct nmx__own_header) + NMX__PAGE - 1) / NMX__PAGE))
 
 static void program_name(char *out, size_t size)
 {
+#ifdef __linux__
 	int fd = open("/proc/self/comm", O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd < 0 ? -1 : read(fd, out, size - 1);
 
@@ -24,6 +27,9 @@ static void program_name(char *out, size_t size)
 		close(fd);
 	out[n > 0 ? n : 0] = '\0';
 	out[strcspn(out, "\n")] = '\0';
+#else
+	snprintf(out, size, "%s", getprogname());
+#endif
 }
 
 int nmx__member_open(const struct nmx__segment *seg, uint32_t id)

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/report.h"
+#include "shm/space.h"
 #include "shm/switch.h"
 
 static bool is_live(const struct nmx__record *record) { return atomic_load(&record->live) != 0; }

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/report.h"
 #include "shm/switch.h"
 
@@ -256,18 +256,10 @@ static void release_ends(struct nmx__segment *seg, uint32_t id, uint32_t attach_
 		}
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 /* A time that cannot be is over: nobody can make it last for ever by writing one. */
 static bool quarantine_lasts(uint64_t since_ms)
 {
-	uint64_t now = now_ms();
+	uint64_t now = nmx__now_ms();
 
 	return since_ms > now ? since_ms - now <= NMX__QUARANTINE_MS : now - since_ms < NMX__QUARANTINE_MS;
 }
@@ -299,7 +291,7 @@ static int recover_share(struct nmx__segment *seg, uint32_t id, int fd)
 	 * other mentions are void.  And before its locks are let go, for it is they that say what a sync in flight owns: a
 	 * cleaner after us must not ask again. */
 	if (share == THE_REST)
-		atomic_store(since_ms, quarantine ? now_ms() | 1 : NMX__QUARANTINE_OVER);
+		atomic_store(since_ms, quarantine ? (uint64_t)nmx__now_ms() | 1 : NMX__QUARANTINE_OVER);
 	let_go(seg, id);
 	return share == THE_REST && quarantine;
 }
@@ -331,6 +323,7 @@ int nmx__recover_member(struct nmx__segment *seg, uint32_t id, struct nmx_report
 		return 0; /* the file is still needed */
 	unlinkat(seg->dir.fd, file, 0);
 	atomic_store(&seg->members[id].gen, 0);
+	seg->num_recovered++;
 	return 0;
 }
 

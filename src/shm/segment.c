@@ -4,23 +4,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fork.h"
 #include "base/poison.h"
 #include "base/region.h"
 #include "base/report.h"
 #include "shm/lock.h"
 #include "shm/segment.h"
+#include "shm/space.h"
 
 #define DEFAULT_BUFS  262144u
 #define MIN_BUFS      64u
 #define LOCK_WAIT_MS  3000
 #define DYING_MS      100  /* from the loss of one lock to that of the last */
-#define RESERVE_BYTES ((size_t)1 << 20) /* at once: an interrupted call starts over, and must come to its end between signals */
 #define ATTACH_TRIES  16 /* a segment that is removed while we open it is made again */
 
 /* Where everything is follows from two numbers, so that nothing else has to be read from the file. */
@@ -80,14 +80,6 @@ bool nmx__seg_is_linked(const struct nmx__segment *seg)
 
 /* ---- the lock */
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 static void nap(void) { nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL); }
 
 /* By the file: who is not a member yet has no mapping, and does not know the segment's id, which is in files' names. */
@@ -108,13 +100,13 @@ static void describe_holder(struct nmx__segment *seg, char *out, size_t size)
 
 static int take_file_lock(struct nmx__segment *seg, int wait_ms, struct nmx_report *why)
 {
-	int64_t deadline = now_ms() + wait_ms;
+	int64_t deadline = nmx__now_ms() + wait_ms;
 	char holder[96];
 
 	while (nmx__lock_try(seg->fd, NMX__LOCK_SEGMENT) < 0) {
 		if (errno != EAGAIN && errno != EINTR)
 			return nmx__fail(why, NMX_ERR_IO, errno, "cannot lock the segment \"%s/%s\"", seg->dir.path, seg->name);
-		if (now_ms() >= deadline) {
+		if (nmx__now_ms() >= deadline) {
 			describe_holder(seg, holder, sizeof(holder));
 			return nmx__fail(why, NMX_ERR_BUSY, 0,
 			                 "the segment \"%s/%s\" has been locked for %d seconds by %s; is it stopped? continue or kill it",
@@ -130,13 +122,13 @@ static int take_file_lock(struct nmx__segment *seg, int wait_ms, struct nmx_repo
 static int finish_for_the_dead(struct nmx__segment *seg, int wait_ms, struct nmx_report *why)
 {
 	uint32_t owner = atomic_load(&seg->header->lock_owner);
-	int64_t deadline = now_ms() + wait_ms;
+	int64_t deadline = nmx__now_ms() + wait_ms;
 	char holder[96];
 
 	if (owner == 0 || owner - 1 >= NMX__MAX_MEMBERS || (seg->own && owner - 1 == seg->member))
 		return 0;
 	while (nmx__member_alive(seg, owner - 1)) {
-		if (now_ms() >= deadline) {
+		if (nmx__now_ms() >= deadline) {
 			nmx__member_describe(seg, owner - 1, holder, sizeof(holder));
 			return nmx__fail(why, NMX_ERR_BUSY, 0, "%s lost the lock of the segment \"%s/%s\" and still lives", holder,
 			                 seg->dir.path, seg->name);
@@ -149,12 +141,12 @@ static int finish_for_the_dead(struct nmx__segment *seg, int wait_ms, struct nmx
 /* The mutex is held. */
 static int lock_within(struct nmx__segment *seg, int wait_ms, struct nmx_report *why)
 {
-	int64_t deadline = now_ms() + wait_ms;
+	int64_t deadline = nmx__now_ms() + wait_ms;
 	int err = take_file_lock(seg, wait_ms, why), left;
 
 	if (err < 0)
 		goto unlock_mutex;
-	left = (int)(deadline - now_ms());
+	left = (int)(deadline - nmx__now_ms());
 	/* One time for both; but whoever got in at the last moment leaves a dying process the moment that dying takes. */
 	err = finish_for_the_dead(seg, wait_ms && left < DYING_MS ? DYING_MS : left, why);
 	if (err < 0)
@@ -205,28 +197,6 @@ static int no_room(const struct nmx__segment *seg, int sys_errno, struct nmx_rep
 	return nmx__fail(why, NMX_ERR_IO, sys_errno, "cannot make the segment \"%s/%s\"", seg->dir.path, seg->name);
 }
 
-int nmx__fd_reserve(int fd, size_t from, size_t bytes)
-{
-	int err = 0;
-
-	for (size_t part; bytes > 0 && err == 0; from += part, bytes -= part) {
-		part = bytes < RESERVE_BYTES ? bytes : RESERVE_BYTES;
-		do
-			err = posix_fallocate(fd, (off_t)from, (off_t)part);
-		while (err == EINTR);
-	}
-	return err;
-}
-
-void nmx__fd_give_back(int fd, size_t from, size_t bytes)
-{
-#ifdef FALLOC_FL_PUNCH_HOLE
-	(void)!fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)bytes);
-#else
-	(void)fd, (void)from, (void)bytes;
-#endif
-}
-
 /* What every member reads at once; records, queues and buffers are reserved when they come into use. */
 static int reserve_tables(struct nmx__segment *seg, const struct geometry *g, struct nmx_report *why)
 {
@@ -252,7 +222,7 @@ static int make_file(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_rep
 	header->version = NMX__SHM_VERSION;
 	header->num_bufs = g.num_bufs;
 	header->buf_stride = g.buf_stride;
-	if (getrandom(&header->id, sizeof(header->id), 0) != sizeof(header->id))
+	if (getentropy(&header->id, sizeof(header->id)) < 0)
 		return nmx__fail(why, NMX_ERR_IO, errno, "no random number for the segment \"%s\"", seg->name);
 	written = pwrite(seg->fd, page, sizeof(page), 0);
 	if (written != sizeof(page))
@@ -308,7 +278,11 @@ static int map_file(struct nmx__segment *seg, const struct geometry *g, struct n
 	seg->map_bytes = g->bytes;
 	if (nmx__map_track(seg->map, g->bytes, true) < 0)
 		return nmx__fail(why, NMX_ERR_NO_MEMORY, ENOMEM, "cannot map the segment");
+#if defined(MADV_DONTDUMP)
 	madvise(seg->map, g->bytes, MADV_DONTDUMP);
+#elif defined(MADV_NOCORE) /* FreeBSD's word for it */
+	madvise(seg->map, g->bytes, MADV_NOCORE);
+#endif
 	seg->header = (struct nmx__seg_header *)seg->map;
 	seg->members = (struct nmx__seg_member *)(seg->map + g->members);
 	seg->records = (struct nmx__record *)(seg->map + g->records);

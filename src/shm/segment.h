@@ -50,6 +50,7 @@ struct nmx__segment {
 	 * of the attachment that it was, or 0.  Whoever of us next has the segment lock makes up for it. */
 	_Atomic uint32_t abandoned[NMX__MAX_EXTENTS];
 	_Atomic uint32_t num_abandoned;
+	uint32_t num_recovered; /* dead members whose recovery was finished here; under the lock */
 };
 
 /* The segment `name` in `directory` (either NULL for its default), made if it is not there; a reference that
@@ -84,11 +85,6 @@ bool nmx__seg_has_members(const struct nmx__segment *seg);
 /* Removes the files of a segment that nobody is in.  Can be repeated by whoever finds it half done.  Under the segment
  * lock. */
 void nmx__seg_remove(struct nmx__segment *seg);
-
-/* Has the file system set space aside, so that a full one is an error now and not a SIGBUS later.  0 or an errno: then
- * some of it may have been, for the caller to give back if nobody else uses it. */
-int nmx__fd_reserve(int fd, size_t from, size_t bytes);
-void nmx__fd_give_back(int fd, size_t from, size_t bytes);
 
 /* Of a buffer that has been bounded. */
 static inline uint8_t *nmx__seg_buf(const struct nmx__segment *seg, uint32_t index)

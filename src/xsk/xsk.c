@@ -24,7 +24,7 @@
 #define HEADROOM      256   /* XDP_PACKET_HEADROOM: what the kernel leaves before a packet in its chunk */
 #define PAGE_BYTES    4096
 #define RETRY_MS      5     /* the kernel lets go of a queue some time after the socket was closed ... */
-#define RETRIES       200   /* ... or its owner died */
+#define RETRIES       600   /* ... or its owner died: under load that took more than a second */
 #define RETRIES_TAKEN 10    /* where somebody says that it has the queue, it is no death that we wait for */
 #define TX_BUDGET     256u  /* packets sent per kick, where the default of 32 can be raised */
 #define BUSY_POLL_US  20
@@ -347,10 +347,13 @@ static int try_queue(const struct nmx__xsk_device *device, uint32_t queue, uint3
 	return err;
 }
 
-/* Asked beforehand: the real buffers are registered in another way for it than for copying, and only once. */
+static uint32_t chain_flag(const struct nmx__xsk_plan *plan) { return plan->chains ? XDP_USE_SG : 0; }
+
+/* Asked beforehand: the real buffers are registered in another way for it than for copying, and only once.  With chains,
+ * which some drivers have in copy mode only. */
 static bool can_zero_copy(const struct nmx__xsk_device *device, const struct nmx__xsk_plan *plan)
 {
-	return try_queue(device, device->queues[0].queue, plan->buf_stride, XDP_ZEROCOPY | XDP_USE_NEED_WAKEUP) == 0;
+	return try_queue(device, device->queues[0].queue, plan->buf_stride, XDP_ZEROCOPY | XDP_USE_NEED_WAKEUP | chain_flag(plan)) == 0;
 }
 
 /* The kernel tears a device's queue down some time after its socket was closed, and until then the device may write into
@@ -392,11 +395,11 @@ int nmx__xsk_open(struct nmx__xsk_device *device, const struct nmx__xsk_plan *pl
 	device->zero_copy = err == 0 && plan->may_zero_copy && can_zero_copy(device, plan);
 	if (err == 0 && plan->must_zero_copy && !device->zero_copy) {
 		nmx__xsk_close(device);
-		return nmx__fail(why, NMX_ERR_UNSUPPORTED_PLATFORM, 0, "\"%s\": zero copy was insisted on (NMX_ZERO_COPY), and the driver has none",
-		                 device->name);
+		return nmx__fail(why, NMX_ERR_UNSUPPORTED_PLATFORM, 0, "\"%s\": zero copy was insisted on (NMX_ZERO_COPY), and the driver has none%s",
+		                 device->name, plan->chains ? " for packets of several buffers" : "");
 	}
 	o.unaligned = !device->zero_copy;
-	o.flags = (device->zero_copy ? XDP_ZEROCOPY : XDP_COPY) | XDP_USE_NEED_WAKEUP | (plan->chains ? XDP_USE_SG : 0u);
+	o.flags = (device->zero_copy ? XDP_ZEROCOPY : XDP_COPY) | XDP_USE_NEED_WAKEUP | chain_flag(plan);
 	device->rx_offset = o.unaligned ? (uint64_t)HEADROOM << XSK_UNALIGNED_BUF_OFFSET_SHIFT : HEADROOM;
 	device->max_len = device->zero_copy ? plan->buf_stride - HEADROOM : plan->buf_stride;
 	for (; i < device->num_queues && err == 0; i++)

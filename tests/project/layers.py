@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""layers.py SOURCE_ROOT: what each layer may include (docs/architecture.md, "Layers").  Arrows point down only."""
+"""layers.py SOURCE_ROOT: what each layer may include (docs/architecture.md, "Layers").  Arrows point down only, and what
+only Linux has is used in Linux's files alone."""
 
 import pathlib
 import re
@@ -19,9 +20,19 @@ LAYERS = {
     'backend': (['src/backend'], r'(backend/(local|pipe|switch|xdp)\.h$|core/port\.h$|shm/|xsk/|base/)', ('pcap/pcap.h',)),
     'public headers': (['include/nmx'], None, ()),
     'tools': (['tools'], 'own', ('pcap/pcap.h', 'pcap.h')),
-    'examples': (['examples'], 'own', ()),
+    'examples': (['examples'], 'own', ('isa-l/crc.h', 'isa-l/erasure_code.h')),
     'bench': (['bench'], 'own', ()),
 }
+
+# Each of them is left out of the build where it does not belong (src/meson.build), or does without (bench).
+LINUX_FILES = re.compile(r'(src/xsk/|src/backend/xdp|bench/|src/base/poller_epoll\.c$|src/shm/(lock_ofd|space_fallocate)\.c$)')
+LINUX_HEADER = re.compile(r'(linux|asm|netpacket)/|(features|malloc|byteswap|sys/(capability|epoll|eventfd|fanotify|fsuid|inotify|'
+                          r'personality|pidfd|prctl|random|sendfile|signalfd|syscall|sysinfo|timerfd|vfs|xattr))\.h$')
+LINUX_WORD = re.compile(r'\b(epoll_\w+|eventfd|timerfd_\w+|signalfd|pidfd_\w+|memfd_\w+|syscall|SYS_\w+|prctl|F_OFD_\w+|fallocate|'
+                        r'FALLOC_\w+|MADV_DONTDUMP|CLOCK_\w+_COARSE|getrandom|gettid|mremap|program_invocation_\w+)\b(?=\s*[^\s\w])|'
+                        r'/proc/')
+CONDITION = re.compile(r'^\s*#\s*(if|ifdef|ifndef|elif|else|endif)\b(.*)')
+COMMENT = re.compile(r'/\*.*?\*/', re.S)
 
 
 def own_header(path, name):
@@ -51,19 +62,50 @@ def check_file(path, layer, allowed, extra):
     return wrong
 
 
+def outside_of_conditions(text):
+    """The lines, without comments, that are compiled everywhere: those under #ifdef __linux__, or under a question for
+    the very thing, are not."""
+    text = COMMENT.sub(lambda m: '\n' * m[0].count('\n'), text)
+    asked = []
+    for number, line in enumerate(text.splitlines(), 1):
+        found = CONDITION.match(line)
+        if not found:
+            yield number, line, ' '.join(asked)
+        elif found[1] == 'endif':
+            asked.pop()
+        elif found[1] in ('elif', 'else'):
+            asked[-1] = found[2]
+        else:
+            asked.append(found[2])
+
+
+def check_linux(path, name):
+    wrong = 0
+    if LINUX_FILES.match(name):
+        return 0
+    for number, line, asked in outside_of_conditions(path.read_text()):
+        header = INCLUDE.match(line)
+        used = [header[2]] if header and LINUX_HEADER.match(header[2]) else [m[0] for m in LINUX_WORD.finditer(line)]
+        for what in used:
+            if '__linux__' not in asked and what not in asked:
+                print(f'{path}:{number}: {what}: only Linux has it, and this is none of the files for Linux')
+                wrong += 1
+    return wrong
+
+
 def main(root):
     wrong = files = 0
     for layer, (folders, allowed, extra) in LAYERS.items():
         for folder in folders:
             for path in sorted((root / folder).rglob('*.[ch]')):
-                wrong += check_file(path, layer, allowed, extra)
+                wrong += check_file(path, layer, allowed, extra) + check_linux(path, path.relative_to(root).as_posix())
                 files += 1
     known = {folder for folders, _, _ in LAYERS.values() for folder in folders}
     for folder in (root / 'src').iterdir():
         if folder.is_dir() and f'src/{folder.name}' not in known:
             print(f'src/{folder.name} is in no layer: add it here and to docs/architecture.md')
             wrong += 1
-    print(f'{files} files, {wrong} includes that are not allowed')
+    print(f'{files} files, {wrong} things that are not allowed')
     return 1 if wrong or files < 20 else 0
 
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "capture.h"
+#include "interface.h"
 #include "run.h"
 
 #define MAX_WORDS 12
@@ -169,7 +170,7 @@ static void bad_ports(const struct command *c)
 
 		wrong.operands[at] = ports[i].name;
 		run_words(&wrong, LIST("-q"));
-		check_said(ports[i].says, 1);
+		check_said(strstr(ports[i].says, "no interface") ? said_of_interface(ports[i].says) : ports[i].says, 1);
 	}
 }
 

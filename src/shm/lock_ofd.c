@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* Open file description locks, a byte for each kind (Linux): a look at one is not a lock. */
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "shm/lock.h"
-
-#ifdef F_OFD_SETLK
 
 static struct flock range(enum nmx__lock_kind kind, short type)
 {
@@ -36,27 +34,3 @@ int nmx__lock_is_held(int fd, enum nmx__lock_kind kind)
 
 	return fcntl(fd, F_OFD_GETLK, &lock) < 0 ? -1 : lock.l_type != F_UNLCK;
 }
-
-#else
-
-int nmx__lock_try(int fd, enum nmx__lock_kind kind)
-{
-	(void)kind;
-	return flock(fd, LOCK_EX | LOCK_NB);
-}
-
-void nmx__lock_release(int fd, enum nmx__lock_kind kind)
-{
-	(void)kind;
-	flock(fd, LOCK_UN);
-}
-
-int nmx__lock_is_held(int fd, enum nmx__lock_kind kind)
-{
-	if (nmx__lock_try(fd, kind) < 0)
-		return errno == EWOULDBLOCK ? 1 : -1;
-	nmx__lock_release(fd, kind);
-	return 0;
-}
-
-#endif
