@@ -150,9 +150,9 @@ NMX_MUST_CHECK uint32_t nmx_buf_get(struct nmx_port *port, struct nmx_buf *bufs,
 void nmx_buf_put(struct nmx_port *port, struct nmx_buf *bufs, uint32_t n);
 
 /* Waits for any of n rings; each entry names one ring.  Sets ready in each; returns how many are, 0 when
- * time is up or a signal came.  A ring that failed is ready: its next sync says why.  The rings must not be
- * in use by other threads meanwhile.  Errors: NMX_ERR_BAD_OPTION (an entry names none or two),
- * NMX_ERR_NO_MEMORY (descriptors), NMX_ERR_FORKED. */
+ * time is up, a signal came, or the worker that waits is asked to stop (<nmx/worker.h>).  A ring that failed
+ * is ready: its next sync says why.  The rings must not be in use by other threads meanwhile.
+ * Errors: NMX_ERR_BAD_OPTION (an entry names none or two), NMX_ERR_NO_MEMORY (descriptors), NMX_ERR_FORKED. */
 struct nmx_wait_entry {
 	struct nmx_rx *rx;
 	struct nmx_tx *tx;

@@ -190,9 +190,10 @@ static inline void nmx__exchange(uint32_t *transit, uint32_t *to, uint32_t *from
  *         NMX_ERR_FORKED     this process is a child of the one that opened the port */
 NMX_MUST_CHECK int nmx_rx_sync(struct nmx_rx *rx);
 
-/* Waits until a sync of rx would find something or fail, timeout_ms passed (-1: for ever) or a signal came.
+/* Waits until a sync of rx would find something or fail, timeout_ms passed (-1: for ever), a signal came, or
+ * this thread is a worker (<nmx/worker.h>) that is asked to stop.
  * Never touches the ring: frames stay valid; returns 1 at once while frames have been received and not
- * given back, or are waiting, for a sync would then do something.  Returns 1, 0 (time is up, or a signal),
+ * given back, or are waiting, for a sync would then do something.  Returns 1, 0 (time is up, a signal, a stop),
  * or an error as nmx_rx_sync(). */
 NMX_MUST_CHECK int nmx_rx_wait(struct nmx_rx *rx, int timeout_ms);
 
@@ -345,7 +346,8 @@ NMX_MUST_CHECK int nmx_tx_wait(struct nmx_tx *tx, uint32_t slots, int timeout_ms
 /* Syncs and waits until the other end has taken everything that was sent: before a close that must not lose
  * packets.  (A pipe keeps what was synced while either of its ends is open; with the last one it is gone.  Of
  * an interface the other end is its device: what that did not take is in drop_kernel.)
- * Returns 0, NMX_ERR_TIMED_OUT, or as nmx_tx_sync(): NMX_ERR_PEER_GONE may come although everything was taken;
+ * Returns 0, NMX_ERR_TIMED_OUT (time is up, or this is a worker that is asked to stop and has not been told:
+ * <nmx/worker.h>), or as nmx_tx_sync(): NMX_ERR_PEER_GONE may come although everything was taken;
  * what nmx_tx_space() says after another nmx_tx_sync() tells. */
 NMX_MUST_CHECK int nmx_tx_drain(struct nmx_tx *tx, int timeout_ms);
 

@@ -36,6 +36,7 @@ struct switch_tx {
 	struct nmx__way way[256];
 	struct nmx__bell bell[NMX__SWITCH_BELLS];
 	uint64_t bell_word[NMX__SWITCH_BELLS]; /* of the port that it is for */
+	uint32_t patience; /* left of this sync, for locks that others have */
 	uint32_t head;    /* of the last sync: what the user has committed since is not ours yet */
 	uint32_t flood_pps;      /* that may go to everybody; 0: any number */
 	uint64_t flood_allowed;  /* thousandths of packets, at flood_ms */
@@ -65,9 +66,6 @@ struct switch_port {
 
 static inline struct switch_ring *switch_ring(struct nmx__ring *ring) { return (struct switch_ring *)ring; }
 static inline struct switch_port *switch_of(const struct switch_ring *r) { return r->ring.port->state; }
-
-/* The cheapest clock there is. */
-int64_t nmx__switch_now_ms(void);
 
 /* Slot of a place. */
 static inline uint32_t switch_slot(const struct nmx__qend *e, uint32_t place)

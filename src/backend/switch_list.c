@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "backend/switch.h"
+#include "base/clock.h"
 #include "base/report.h"
 
 /* ---- list */
@@ -96,7 +97,7 @@ static int show_table(const char *name, const struct nmx_switch_options *o,
 	home = nmx__switch_find(seg, name);
 	if (home) {
 		fdb = nmx__fdb_of(seg, nmx__switch_of(seg, home));
-		err = nmx__fdb_each(&fdb, (uint32_t)(nmx__switch_now_ms() / 1000), table_entry, &table);
+		err = nmx__fdb_each(&fdb, (uint32_t)(nmx__coarse_ms() / 1000), table_entry, &table);
 	} else
 		err = nmx__fail(why, NMX_ERR_NO_SUCH, 0, "there is no switch \"%.60s\" in \"%s/%s\"", name, seg->dir.path, seg->name);
 	nmx__seg_unlook(seg);

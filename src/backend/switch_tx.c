@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* The sender's sync, first half: reads the headers, learns who is here, and sorts by destination.  Then one visit to each. */
-#include <time.h>
-
 #include "backend/switch.h"
+#include "base/clock.h"
 #include "base/poison.h"
 
 #define unlikely(x) __builtin_expect(!!(x), 0)
@@ -11,14 +10,6 @@
 #define HEADER_LEN 14 /* two addresses and a type: less is no frame */
 /* Flags of a slot that ask for something, in its first 8 bytes. */
 #define WORD_ASKS ((uint64_t)(NS_MOREFRAG | NS_NO_LEARN | NS_INDIRECT | NS_PORT_MASK) << 48)
-
-int64_t nmx__switch_now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 /* ---- where a packet goes */
 
@@ -149,7 +140,7 @@ static int sort(struct switch_ring *r, uint32_t count)
 	const struct nmx__qend *e = &r->end;
 	const struct netmap_slot *slots = e->ring->slot;
 	struct switch_tx *tx = r->tx;
-	struct memo memo = { .src = UINT64_MAX, .dst = UINT64_MAX, .now = (uint32_t)(nmx__switch_now_ms() / 1000) };
+	struct memo memo = { .src = UINT64_MAX, .dst = UINT64_MAX, .now = (uint32_t)(nmx__coarse_ms() / 1000) };
 	uint32_t slot = e->hwcur, longest = e->max_len - HEADER_LEN, usable = e->num_bufs - NMX__FIRST_BUF;
 	bool some_done = tx->num_held > 0;
 
@@ -279,6 +270,7 @@ static int forward(struct switch_ring *r, uint32_t count)
 
 	if (err == 0) {
 		tx->ordered = 0;
+		tx->patience = NMX__PATIENCE;
 		if (blocking)
 			clear_held(tx, count);
 		if (unlikely(tx->to[EVERYWHERE].first != NO_PLACE))

@@ -7,6 +7,7 @@
  * several, a copy is made in the entry's empty buffer, which is the queue's before and after: no buffer changes hands.
  */
 #include "backend/switch.h"
+#include "base/clock.h"
 #include "base/poison.h"
 
 #define unlikely(x) __builtin_expect(!!(x), 0)
@@ -270,7 +271,7 @@ void nmx__switch_look_at_owner(struct switch_ring *r, struct nmx__way *way)
 {
 	struct nmx__segment *seg = switch_of(r)->seg;
 	nmx__end_t owner = atomic_load(&seg->records[way->record].end[1]);
-	int64_t now = nmx__switch_now_ms();
+	int64_t now = nmx__coarse_ms();
 
 	if (now - way->looked_ms < LOOK_MS)
 		return;
@@ -291,7 +292,7 @@ void nmx__switch_visit(struct switch_ring *r, uint32_t to, bool floods)
 
 	if (!nmx__way_find(port->seg, port->sw, to, r->ring.index, v.way) || v.way->deaf) {
 		give_up(&v, floods, &v.gone);
-	} else if ((v.hold = nmx__way_lock(port->seg, v.way)) == 0) {
+	} else if ((v.hold = nmx__way_lock(port->seg, v.way, &tx->patience)) == 0) {
 		give_up(&v, floods, NULL); /* as good as full */
 	} else if (!nmx__way_leads(port->sw, v.way, to) || !look_at_queue(&v)) {
 		bool there = nmx__way_leads(port->sw, v.way, to);

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "backend/switch.h"
+#include "base/clock.h"
 
 #define ARM_TRIES 16
 #define LOOK_MS   50 /* how long a user that never sleeps may not notice that the segment was removed */
@@ -17,7 +18,7 @@ static void look_for_segment(struct switch_ring *r)
 	const struct switch_port *port = switch_of(r);
 	uint32_t others = 0;
 
-	r->looked_ms = nmx__switch_now_ms();
+	r->looked_ms = nmx__coarse_ms();
 	for (uint32_t i = 1; i <= NMX__SWITCH_PORTS; i++)
 		others += i != port->number && atomic_load_explicit(&port->sw->port[i], memory_order_relaxed);
 	r->stranded = others == 0 && !nmx__seg_is_linked(port->seg);
@@ -37,7 +38,7 @@ static int sync_rx(struct switch_ring *r)
 	waiting = nmx__distance(e->ring->cur, e->tail, e->num_slots);
 	if (err < 0 || waiting)
 		return err < 0 ? err : (int)waiting;
-	if (nmx__switch_now_ms() - r->looked_ms >= LOOK_MS)
+	if (nmx__coarse_ms() - r->looked_ms >= LOOK_MS)
 		look_for_segment(r);
 	return r->stranded ? NMX_ERR_GONE : 0;
 }

@@ -13,6 +13,7 @@
 #include "backend/xdp.h"
 #include "base/fork.h"
 #include "base/report.h"
+#include "xsk/numa.h"
 
 #define DEFAULT_SLOTS  1024u
 #define DEVICE_BUFS    32768u /* registered with a device, if the segment has so many: what comes from other ports should be among them */
@@ -434,12 +435,12 @@ static int open_legs(struct nmx_port *port, struct xdp_port *x, struct nmx_repor
 	return nmx__xdp_open_legs(port, x, why);
 }
 
-static int open_port(struct nmx_port *port, struct xdp_port *x, struct nmx_report *why)
+static int set_up(struct nmx_port *port, struct xdp_port *x, struct nmx_report *why)
 {
 	int err;
 
-	if ((err = read_interface(port, x, why)) < 0 || (err = nmx__xdp_attach(port, x, why)) < 0 || (err = plan_rings(port, x, why)) < 0 ||
-	    (err = take_memory(port, x, why)) < 0 || (err = open_legs(port, x, why)) < 0)
+	if ((err = nmx__xdp_attach(port, x, why)) < 0 || (err = plan_rings(port, x, why)) < 0 || (err = take_memory(port, x, why)) < 0 ||
+	    (err = open_legs(port, x, why)) < 0)
 		return err;
 	fill_info(port, x);
 	if ((err = make_rings(port, x, why)) < 0 || (err = nmx__xdp_start_legs(port, x, why)) < 0)
@@ -449,6 +450,20 @@ static int open_port(struct nmx_port *port, struct xdp_port *x, struct nmx_repor
 	port->buf_stride = x->seg->buf_stride;
 	note_mode(port, x, why);
 	return 0;
+}
+
+/* Buffers, rings and what the kernel keeps for them come from the interface's node. */
+static int open_port(struct nmx_port *port, struct xdp_port *x, struct nmx_report *why)
+{
+	int err = read_interface(port, x, why);
+	bool preferred;
+
+	if (err < 0)
+		return err;
+	preferred = nmx__numa_prefer(port->info.numa_node);
+	err = set_up(port, x, why);
+	nmx__numa_restore(preferred);
+	return err;
 }
 
 /* All of it, or as much as there is. */

@@ -18,18 +18,24 @@
 
 /* ---- open */
 
-/* Options of another version of the struct: what the caller does not know is zero, what we do not know must be. */
+bool nmx__read_struct(void *out, size_t out_size, const void *given, size_t size)
+{
+	const uint8_t *bytes = given;
+
+	memset(out, 0, out_size);
+	if (!given)
+		return true;
+	for (size_t i = out_size; i < size; i++)
+		if (bytes[i])
+			return false;
+	memcpy(out, given, size < out_size ? size : out_size);
+	return true;
+}
+
 static int read_options(struct nmx_options *out, const struct nmx_options *options, size_t size, struct nmx_report *why)
 {
-	const uint8_t *bytes = (const uint8_t *)options;
-
-	memset(out, 0, sizeof(*out));
-	if (!options)
-		return 0;
-	for (size_t i = sizeof(*out); i < size; i++)
-		if (bytes[i])
-			return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "an option is set that this library (%s) does not know", nmx_version());
-	memcpy(out, options, size < sizeof(*out) ? size : sizeof(*out));
+	if (!nmx__read_struct(out, sizeof(*out), options, size))
+		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "an option is set that this library (%s) does not know", nmx_version());
 	if (out->flags & ~(uint32_t)ALL_FLAGS)
 		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "options.flags has unknown bits: %#x", out->flags & ~(uint32_t)ALL_FLAGS);
 	if (out->extra_bufs > MAX_EXTRA_BUFS) /* before anything is allocated for them */

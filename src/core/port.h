@@ -116,6 +116,10 @@ struct nmx_port {
 	void *state;          /* the backend's */
 };
 
+/* A struct of options, of another version of it maybe: what the caller does not know is zero.  False: something is set that we
+ * do not know.  given: NULL for all defaults. */
+NMX_MUST_CHECK bool nmx__read_struct(void *out, size_t out_size, const void *given, size_t size);
+
 /* Adds ring `index` of the port; NULL when there is no memory.  Freed by core. */
 struct nmx__ring *nmx__port_add_ring(struct nmx_port *port, bool is_tx, uint32_t index);
 

@@ -12,6 +12,8 @@
 #define ARM_TRIES     64   /* arming that finds news that a sync then does not: only a hostile peer can repeat that */
 #define ENTRIES_LOCAL 16
 
+_Thread_local const struct nmx__stop *nmx__stop;
+
 /* Of two spans of time, where 0 is none. */
 static int sooner(int a, int b) { return a > 0 && (a < b || b == 0) ? a : b; }
 
@@ -209,8 +211,21 @@ static int arm_all(struct nmx_wait_entry *entries, uint32_t n)
 	return err ? err : ready;
 }
 
+static const struct nmx__stop *own_stop(void)
+{
+	return nmx__stop && !nmx__forked(nmx__stop->fork_generation) ? nmx__stop : NULL;
+}
+
+static bool is_stopping(void)
+{
+	const struct nmx__stop *stop = own_stop();
+
+	return stop && atomic_load_explicit(&stop->asked, memory_order_acquire);
+}
+
 static int gather_fds(struct nmx_wait_entry *entries, uint32_t n, struct pollfd *fds)
 {
+	const struct nmx__stop *stop = own_stop();
 	int count = 0;
 	uint32_t slots;
 
@@ -222,6 +237,8 @@ static int gather_fds(struct nmx_wait_entry *entries, uint32_t n, struct pollfd 
 			return more;
 		count += more;
 	}
+	if (stop)
+		fds[count++] = (struct pollfd){ .fd = stop->fd, .events = POLLIN };
 	return count;
 }
 
@@ -253,7 +270,7 @@ static int wait_with(struct nmx_wait_entry *entries, uint32_t n, struct pollfd *
 
 		if (ready != 0)
 			return ready;
-		if (interrupted || timeout_ms == 0 || (deadline >= 0 && nmx__now_ms() >= deadline)) {
+		if (interrupted || is_stopping() || timeout_ms == 0 || (deadline >= 0 && nmx__now_ms() >= deadline)) {
 			uint32_t slots;
 
 			for (uint32_t i = 0; i < n; i++)
@@ -268,7 +285,7 @@ static int wait_with(struct nmx_wait_entry *entries, uint32_t n, struct pollfd *
 
 int nmx_wait(struct nmx_wait_entry *entries, uint32_t n, int timeout_ms)
 {
-	struct pollfd local[ENTRIES_LOCAL * NMX__WAIT_FDS], *fds = local;
+	struct pollfd local[ENTRIES_LOCAL * NMX__WAIT_FDS + 1], *fds = local; /* and the one that stops a worker */
 	uint32_t slots;
 	int ready;
 
@@ -280,7 +297,7 @@ int nmx_wait(struct nmx_wait_entry *entries, uint32_t n, int timeout_ms)
 		entries[i].ready = false;
 	}
 	if (n > ENTRIES_LOCAL) {
-		fds = calloc(n, NMX__WAIT_FDS * sizeof(*fds));
+		fds = calloc(n * (size_t)NMX__WAIT_FDS + 1, sizeof(*fds));
 		if (!fds)
 			return NMX_ERR_NO_MEMORY;
 	}
@@ -318,7 +335,7 @@ int nmx_tx_drain(struct nmx_tx *tx, int timeout_ms)
 			return n;
 		if ((uint32_t)n + nmx__distance(tx->ring->head, tx->ring->cur, tx->num_slots) == all) /* a chain begun is not sent */
 			return 0;
-		if (left == 0)
+		if (left == 0 || is_stopping())
 			return NMX_ERR_TIMED_OUT;
 		n = nmx_tx_wait(tx, all, (int)left);
 		if (n < 0)

@@ -13,4 +13,13 @@ void nmx__ring_close_fd(struct nmx__ring *ring);
 /* Adds it to the port's, which is open. */
 void nmx__ring_join_port_fd(struct nmx__ring *ring);
 
+/* Asks the threads of a group to stop: their waits return 0, until they have been told. */
+struct nmx__stop {
+	atomic_bool asked;
+	int fd; /* readable then */
+	uint32_t fork_generation;
+};
+/* The calling thread's; NULL: it is in no group, or has been told. */
+extern _Thread_local const struct nmx__stop *nmx__stop;
+
 #endif

@@ -75,7 +75,7 @@ static int list_one(const char *name, void *arg)
 	struct nmx_report why;
 	struct nmx__segment *seg;
 
-	snprintf(info.name, sizeof(info.name), "%s", name);
+	snprintf(info.name, sizeof(info.name), "%.31s", name);
 	info.err = nmx__seg_look(&seg, listing->directory, name, &why);
 	if (info.err == 0) {
 		look_inside(seg, &info);

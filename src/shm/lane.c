@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* The lock of a queue with many senders, and what its word says about the dead. */
 #include <sched.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "shm/switch.h"
 
-#define SPINS   256 /* a delivery of a batch takes microseconds */
-#define YIELDS  32  /* its holder may wait for a processor: perhaps ours */
-#define LOOK_MS 50  /* at the life of a holder who does not let go */
+#define YIELDS  32 /* the last tries: the holder may wait for a processor, perhaps ours */
+#define LOOK_MS 50 /* at the life of a holder who does not let go */
 
 /* ---- the way to a queue */
 
@@ -38,14 +37,6 @@ bool nmx__way_find(const struct nmx__segment *seg, const struct nmx__switch *sw,
 }
 
 /* ---- the lock */
-
-static int64_t coarse_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 static inline void relax(void)
 {
@@ -78,28 +69,29 @@ static bool recover_holder(struct nmx__segment *seg, uint32_t seen)
 	return true;
 }
 
-static __attribute__((__noinline__)) bool lock_contended(struct nmx__segment *seg, struct nmx__way *way, uint32_t hold, uint32_t seen)
+static __attribute__((__noinline__)) bool lock_contended(struct nmx__segment *seg, struct nmx__way *way, uint32_t hold, uint32_t seen,
+                                                         uint32_t *patience)
 {
-	for (uint32_t i = 0; i < SPINS + YIELDS && seen && seen != way->stuck; i++) {
-		(void)(i < SPINS ? relax() : (void)sched_yield());
+	for (; *patience && seen && seen != way->stuck; --*patience) {
+		(void)(*patience > YIELDS ? relax() : (void)sched_yield());
 		seen = try_lock(way, hold);
 	}
 	if (!seen)
 		return true;
 	/* Since it was last found alive and not letting go, it has not: we do not wait for it a second time. */
-	if (seen == way->stuck && coarse_ms() - way->looked_ms < LOOK_MS)
+	if (seen == way->stuck && nmx__coarse_ms() - way->looked_ms < LOOK_MS)
 		return false;
 	way->stuck = seen;
-	way->looked_ms = coarse_ms();
+	way->looked_ms = nmx__coarse_ms();
 	return recover_holder(seg, seen) && try_lock(way, hold) == 0;
 }
 
-uint32_t nmx__way_lock(struct nmx__segment *seg, struct nmx__way *way)
+uint32_t nmx__way_lock(struct nmx__segment *seg, struct nmx__way *way, uint32_t *patience)
 {
 	uint32_t hold = nmx__hold_make(seg->member, atomic_fetch_add_explicit(&seg->holds, 1, memory_order_relaxed));
 	uint32_t seen = try_lock(way, hold);
 
-	return __builtin_expect(seen == 0, 1) || lock_contended(seg, way, hold, seen) ? hold : 0;
+	return __builtin_expect(seen == 0, 1) || lock_contended(seg, way, hold, seen, patience) ? hold : 0;
 }
 
 void nmx__way_unlock(struct nmx__way *way) { atomic_store_explicit(&way->lane->lock, 0, memory_order_release); }

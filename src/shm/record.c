@@ -40,7 +40,7 @@ static bool end_is_valid(const struct nmx__record_geometry *g, int end)
 	uint32_t most = g->kind == NMX__RECORD_PIPE ? NMX__MAX_RINGS : NMX__PORT_RINGS;
 
 	if (g->kind == NMX__RECORD_SWITCH || (g->kind == NMX__RECORD_PORT && end == 1))
-		return g->rings[end] == 0;
+		return g->rings[end] == 0 && g->slots[end] == 0;
 	return g->rings[end] != 0 && g->rings[end] <= most && g->slots[end] >= NMX__MIN_SLOTS && g->slots[end] <= NMX__MAX_SLOTS;
 }
 

@@ -77,9 +77,10 @@ struct nmx__way {
 
 /* Leads to lane `hint` (modulo their number) of the port.  False: there is no such port. */
 bool nmx__way_find(const struct nmx__segment *seg, const struct nmx__switch *sw, uint32_t port, uint32_t hint, struct nmx__way *way);
-/* Takes the lane's lock: the hold, or 0.  Waits for another for some hundred microseconds, then looks whether it lives: the
- * dead are recovered, from the living nothing is taken. */
-uint32_t nmx__way_lock(struct nmx__segment *seg, struct nmx__way *way);
+/* Takes the lane's lock: the hold, or 0.  Waits for another for a while, which comes off *patience (some NMX__PATIENCE for a
+ * sync, whatever it finds locked), then looks whether it lives: the dead are recovered, from the living nothing is taken. */
+#define NMX__PATIENCE 288u /* tries; a delivery of a batch takes microseconds */
+uint32_t nmx__way_lock(struct nmx__segment *seg, struct nmx__way *way, uint32_t *patience);
 void nmx__way_unlock(struct nmx__way *way);
 /* Whether the port is the one that the way was found to; under its lock. */
 static inline bool nmx__way_leads(const struct nmx__switch *sw, const struct nmx__way *way, uint32_t port)

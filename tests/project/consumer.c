@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include <nmx/nmx.h>
+#include <nmx/worker.h>
 
 #ifdef __cplusplus
 static_assert(__cplusplus >= 201703L, "C++17");
@@ -32,6 +33,26 @@ static int once(struct nmx_port *port)
 	return seen != 1;
 }
 
+static int work(struct nmx_worker *self)
+{
+	*(uint32_t *)self->state = 1 + self->index;
+	while (!nmx_worker_stopping(self))
+		if (nmx_rx_wait(self->rx, -1) < 0)
+			return NMX_ERR_IO;
+	return 0;
+}
+
+static int with_workers(struct nmx_port *port)
+{
+	struct nmx_worker_options options = { NULL, 0, NMX_UNPINNED, sizeof(uint32_t) };
+	NMX_AUTO(workers) workers = NULL;
+
+	if (nmx_workers_start(&workers, port, work, NULL, &options, NULL) < 0)
+		return 1;
+	nmx_workers_stop(workers);
+	return nmx_workers_join(workers, -1, NULL) != 0 || *(uint32_t *)nmx_workers_get(workers, 0)->state != 1;
+}
+
 int main(void)
 {
 	NMX_AUTO(port) port = NULL;
@@ -45,7 +66,7 @@ int main(void)
 	}
 	nmx_port_info(port, &info);
 	snprintf(expected, sizeof(expected), "%d.%d.%d", NMX_VERSION_MAJOR, NMX_VERSION_MINOR, NMX_VERSION_PATCH);
-	if (strcmp(expected, nmx_version()) != 0 || info.tx_rings != 1 || once(port)) {
+	if (strcmp(expected, nmx_version()) != 0 || info.tx_rings != 1 || once(port) || with_workers(port)) {
 		fprintf(stderr, "version %s, %u rings\n", nmx_version(), info.tx_rings);
 		return 1;
 	}

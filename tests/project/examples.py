@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""examples.py SOURCE_ROOT EXAMPLES_BUILD_DIR: runs every example, and checks what it says."""
+"""examples.py SOURCE_ROOT EXAMPLES_BUILD_DIR MIDDLEBOX: runs every example, and checks what it says."""
 
 import os
 import pathlib
+import random
 import re
+import signal
 import subprocess
 import sys
 import tempfile
+import zlib
 
 TIMEOUT = 60
 
@@ -35,6 +38,10 @@ class Examples:
 
     def run(self, pattern, name, *args):
         self.finish(self.start(name, *args), pattern)
+
+    def lacks(self, name):
+        self.used.add(name)
+        return not (self.folder / name).exists()
 
 
 def pair(examples, sender_first):
@@ -83,6 +90,81 @@ def host(examples, directory):
             sys.exit(f'host_transmit made {frame.hex()}')
 
 
+def write_file(scratch, size):
+    """Bytes that are the same every time, and not the same as each other."""
+    file = pathlib.Path(scratch, 'file')
+    file.write_bytes(random.Random(size).randbytes(size))
+    return file
+
+
+def same(file, copy):
+    if file.read_bytes() != copy.read_bytes():
+        sys.exit(f'{file.stat().st_size} bytes were sent, and others have come')
+    copy.unlink()
+
+
+def over_a_bad_path(examples, middlebox, scratch):
+    """Of a hundred packets 20 are lost, 10 doubled, 10 late; nothing of it reaches the file.  Straight, for edges."""
+    sent = r'sent {} bytes in .* MB/s; (\d+) packets, \d+ of them again, .*'
+    copy = pathlib.Path(scratch, 'copy')
+    for size, seed in ((1000000, 1), (1000000, 2), (1024, 3), (0, 0), (1023, 0), (300000, 0)):
+        file = write_file(scratch, size)
+        receive = examples.start('sliding_window_arq', 'receive', 'b}1' if seed else 'a}1', copy)
+        bad = seed and subprocess.Popen([middlebox, 'a}1', 'b{1', '20', '10', '10', str(seed)], env=examples.env,
+                                        stdout=subprocess.PIPE, text=True)
+        examples.run(sent.format(size), 'sliding_window_arq', 'send', 'a{1', file)
+        examples.finish(receive, rf'received {size} bytes; .*')
+        if bad:
+            said, _ = bad.communicate(timeout=TIMEOUT)
+            if bad.returncode:
+                sys.exit(f'the middlebox ended with {bad.returncode}: {said}')
+            print(f'middlebox: {said.strip()}')
+        same(file, copy)
+
+
+def forward_error_correction(examples, scratch):
+    """Every choice of as many losses as there is parity is made good; one more is not, and is said."""
+    if examples.lacks('fec'):
+        print('fec: left out: it was built without ISA-L (libisal-dev)')
+        return
+    copy = pathlib.Path(scratch, 'copy')
+    for k, m, lose, size in ((4, 2, 0, 100000), (4, 2, 1, 100000), (4, 2, 2, 100000), (8, 3, 3, 1400000), (32, 16, 16, 300000),
+                             (1, 1, 1, 0), (2, 1, 1, 4096)):
+        file = write_file(scratch, size)
+        crc = f'CRC-32 {zlib.crc32(file.read_bytes()):08x}'
+        receive = examples.start('fec', 'receive', 'f}1', copy, str(lose))
+        examples.run(rf'sent {size} bytes in \d+ groups, {crc}\n', 'fec', 'send', 'f{1', file, str(k), str(m))
+        examples.finish(receive, rf'\d+ packets repaired\nreceived {size} bytes in \d+ groups, {crc}\n')
+        same(file, copy)
+    receive = examples.start('fec', 'receive', 'f}1', copy, '3')
+    examples.run('sent .*', 'fec', 'send', 'f{1', write_file(scratch, 4096), '4', '2')
+    said, _ = receive.communicate(timeout=TIMEOUT)
+    if receive.returncode != 1 or '1 of 1 groups lost more than they had to spare' not in said:
+        sys.exit(f'more losses than parity: {receive.returncode}, {said}')
+
+
+def workers(examples):
+    """Each worker moves what is in its ring; on one CPU, on two if there are two; until it is interrupted."""
+    cpus = sorted(os.sched_getaffinity(0))
+    for named in ((), ('-c', f'{cpus[-1]}'), ('-c', f'{cpus[-1]},{cpus[0]}')):
+        each = ''.join(rf'worker {i} on CPU \d+: 20000 packets\n' for i in range(4))
+        receive = examples.start('thread_per_ring', 'receive', 'r}1@conf:rings=4', *named)
+        examples.run('.*' + each + r'in all 80000 packets\n', 'thread_per_ring', 'send', 'r{1@conf:rings=4', '-n', '20000', *named)
+        examples.finish(receive, '.*' + each + r'in all 80000 packets\n')
+    endless = examples.start('thread_per_ring', 'receive', 'null:')
+    if not any(line.startswith('worker 0 on CPU') for line in iter(endless.stdout.readline, '')):  # until a look at the rates
+        sys.exit(f'thread_per_ring says nothing of rates, and ended with {endless.wait()}')
+    endless.send_signal(signal.SIGINT)
+    examples.finish(endless, r'.*worker 0 on CPU \d+: \d+ packets\nin all \d+ packets\n')
+    examples.run(r'.*worker 0 on CPU \d+: 0 packets\n.*', 'thread_per_ring', 'receive', 'quiet}1', '-t', '1')
+
+
+def helpful(examples):
+    for name in ('sliding_window_arq', 'thread_per_ring', 'fec'):
+        if not examples.lacks(name):
+            examples.run(rf'usage: {name} .*', name, '--help')
+
+
 def tour_is_complete(source):
     """Every call of <nmx/ring.h> is in the tour."""
     header = re.sub(r'/\*.*?\*/', '', (source / 'include/nmx/ring.h').read_text(), flags=re.S)
@@ -95,9 +177,9 @@ def tour_is_complete(source):
     print(f'the tour shows all {len(calls)} calls of <nmx/ring.h>')
 
 
-def main(source, folder):
+def main(source, folder, middlebox):
     tour_is_complete(source)
-    with tempfile.TemporaryDirectory(prefix='nmx-examples-') as directory:
+    with tempfile.TemporaryDirectory(prefix='nmx-examples-') as directory, tempfile.TemporaryDirectory() as scratch:
         examples = Examples(folder, directory)
         examples.run(r'received 14 bytes: hello netmap!\n', 'hello')
         examples.run(r'.*in all: (\d+) packets sent, \1 received\n', 'tour')
@@ -107,6 +189,10 @@ def main(source, folder):
         pair(examples, False)
         several(examples)
         host(examples, directory)
+        over_a_bad_path(examples, middlebox, scratch)
+        forward_error_correction(examples, scratch)
+        workers(examples)
+        helpful(examples)
         left = os.listdir(directory)
         if left:
             sys.exit(f'left in the namespace directory: {left}')
@@ -117,4 +203,4 @@ def main(source, folder):
 
 
 if __name__ == '__main__':
-    sys.exit(main(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])))
+    sys.exit(main(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3]))

@@ -21,7 +21,7 @@ LAYERS = {
     'backend': (['src/backend'], r'(backend/(local|netmap|pipe|switch|xdp)\.h$|core/port\.h$|shm/|xsk/|netmap/|base/)', ('pcap/pcap.h',)),
     'public headers': (['include/nmx'], None, ()),
     'tools': (['tools'], 'own', ('pcap/pcap.h', 'pcap.h')),
-    'examples': (['examples'], 'own', ()),
+    'examples': (['examples'], 'own', ('isa-l/crc.h', 'isa-l/erasure_code.h')),
     'bench': (['bench'], 'own', ()),
 }
 

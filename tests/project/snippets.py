@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""snippets.py SOURCE_ROOT BUILD_ROOT: every C snippet of README.md compiles; the first is a program, is run, and prints
-what the block that follows it shows."""
+"""snippets.py SOURCE_ROOT BUILD_ROOT DOCUMENT [DRIVER]: every C snippet of the document compiles.  Whole programs are run, and
+print what the block that follows them shows.  With DRIVER, a C file that includes SNIPPETS, so are the functions: it calls
+each of them."""
 
 import os
 import pathlib
@@ -11,6 +12,7 @@ import sys
 import tempfile
 
 BLOCK = re.compile(r'^```(\w*)\n(.*?)^```$', re.M | re.S)
+FUNCTION = re.compile(r'^(?:static )?\w[\w ]*[ *](\w+)\([^;]*\)\n\{', re.M)
 
 
 def run(command, **more):
@@ -20,27 +22,62 @@ def run(command, **more):
     return done.stdout
 
 
-def main(source, build):
-    blocks = BLOCK.findall((source / 'README.md').read_text())
-    programs = [i for i, (language, _) in enumerate(blocks) if language == 'c']
-    if not programs:
-        sys.exit('README.md has no C snippet')
-    compiler = os.environ.get('CC', 'cc').split() + ['-Wall', '-Wextra', '-Werror', '-std=c11', f'-I{source}/include']
+class Snippets:
+    def __init__(self, source, build, scratch):
+        self.scratch = pathlib.Path(scratch)
+        self.compiler = os.environ.get('CC', 'cc').split() + ['-Wall', '-Wextra', '-Werror', '-std=c11', f'-I{source}/include']
+        self.link = [f'-L{build}/src', f'-Wl,-rpath,{build}/src', '-lnmx', '-pthread']
+        self.functions = []
+
+    def add(self, number, text):
+        """Compiles it alone."""
+        file = self.scratch / f'snippet{number}.c'
+        file.write_text(text if '#include <nmx/' in text else '#include <nmx/nmx.h>\n' + text)
+        run(self.compiler + ['-c', '-o', f'{file}.o', str(file)])
+        if 'int main(' not in text:
+            self.functions.append(text)
+            return None
+        program = self.scratch / f'program{number}'
+        run(self.compiler + ['-o', str(program), str(file)] + self.link)
+        return run([str(program)], env=dict(os.environ, NMX_DIR=str(self.scratch)))
+
+    def drive(self, driver):
+        """All functions in one file, called by the driver."""
+        both = self.scratch / 'snippets.c'
+        both.write_text('#include <nmx/nmx.h>\n#include <pthread.h>\n' + '\n'.join(self.functions))
+        names = [name for text in self.functions for name in FUNCTION.findall(text)]
+        calls = driver.read_text() + both.read_text()
+        unused = [name for name in names if len(re.findall(rf'\b{name}\b', calls)) < 2]
+        if unused or not names:
+            sys.exit(f'{driver} calls nothing of {unused or names}')
+        program = self.scratch / 'driver'
+        run(self.compiler + [f'-DSNIPPETS="{both}"', '-o', str(program), str(driver)] + self.link)
+        run([str(program)], env=dict(os.environ, NMX_DIR=str(self.scratch)))
+        return names
+
+
+def main(source, build, document, driver=None):
+    blocks = BLOCK.findall((source / document).read_text())
     with tempfile.TemporaryDirectory(prefix='nmx-snippets-') as scratch:
-        for number, i in enumerate(programs):
-            file = pathlib.Path(scratch, f'snippet{number}.c')
-            file.write_text(('' if '#include' in blocks[i][1] else '#include <nmx/nmx.h>\n') + blocks[i][1])
-            run(compiler + ['-c', '-o', str(file) + '.o', str(file)])
-        libdir = build / 'src'
-        first = pathlib.Path(scratch, 'first')
-        run(compiler + ['-o', str(first), str(first.parent / 'snippet0.c'), f'-L{libdir}', f'-Wl,-rpath,{libdir}', '-lnmx'])
-        said = run([str(first)], env=dict(os.environ, NMX_DIR=scratch))
-        expected = blocks[programs[0] + 1][1]
-        if said.strip() != expected.strip().splitlines()[-1]:
-            sys.exit(f'the first program says\n{said}\nand README.md shows\n{expected}')
-    print(f'{len(programs)} snippets compile, the first one runs')
+        snippets = Snippets(source, build, scratch)
+        programs = 0
+        for i, (language, text) in enumerate(blocks):
+            if language != 'c':
+                continue
+            said = snippets.add(i, text)
+            if said is None:
+                continue
+            programs += 1
+            expected = ''.join(line + '\n' for line in blocks[i + 1][1].splitlines() if not line.startswith('$ '))
+            if said != expected:
+                sys.exit(f'a program of {document} says\n{said}\nand it shows\n{expected}')
+        called = snippets.drive(pathlib.Path(driver)) if driver else []
+        if not programs or not snippets.functions:
+            sys.exit(f'{document} has {programs} programs and {len(snippets.functions)} other C snippets')
+    print(f'{programs} programs run, {len(snippets.functions)} other snippets compile'
+          + (f', their {len(called)} functions run' if driver else ''))
     return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])))
+    sys.exit(main(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), *sys.argv[3:]))

@@ -26,13 +26,15 @@ done
 # And used: what is inline is compiled where it is called.
 cat >"$work/use.c" <<'END'
 #include <nmx/nmx.h>
+#include <nmx/worker.h>
 int use(struct nmx_rx *rx, struct nmx_tx *tx, struct nmx_buf *buf);
 int use(struct nmx_rx *rx, struct nmx_tx *tx, struct nmx_buf *buf)
 {
 	struct nmx_frame frames[4];
 	struct nmx_batch batch;
 	NMX_AUTO(port) port = NULL;
-	int sum = nmx_open(&port, "x", NULL, NULL);
+	NMX_AUTO(workers) workers = NULL;
+	int sum = nmx_open(&port, "x", NULL, NULL) + nmx_workers_start(&workers, port, NULL, NULL, NULL, NULL);
 	nmx_rx_for_each (rx, frame)
 		if (frame.len > 60 ? nmx_tx_forward(tx, &frame) < 0 : nmx_frame_take(&frame, buf) < 0)
 			break;
