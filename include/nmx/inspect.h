@@ -106,6 +106,7 @@ struct nmx_interface_info {
 	/* This process. */
 	uint64_t memlock, memlock_needed; /* bytes; UINT64_MAX: no limit */
 	struct nmx_report rights; /* err is 0, or NMX_ERR_PERMISSION, and the text says which are lacking and what gives them */
+	uint32_t backend;         /* enum nmx_backend: by which a port of the name would be; rights, users and memory are said of AF_XDP */
 	int32_t peer_ifindex;     /* of a veth pair: the other end, where it is in this network namespace; 0 */
 };
 

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <nmx/inspect.h>
+
 #include "backend/netmap.h"
 #include "base/fork.h"
 #include "base/region.h"
@@ -23,9 +25,9 @@ static int nm_check(const struct nmx_port *port, struct nmx_report *why)
 		                 port->info.name);
 	if ((name->flags & (NMX__NAME_ZCOPY_MON | NMX__NAME_MON_TX | NMX__NAME_MON_RX)) && (o->flags & NMX_TX_ONLY))
 		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "\"%s\": a monitor only receives", port->info.name);
-	if (o->flags & (NMX_PROMISC | NMX_BUSY_POLL))
-		nmx__note(why, "\"%s\": NMX_PROMISC and NMX_BUSY_POLL are without effect on netmap%s", port->info.name,
-		          o->flags & NMX_PROMISC ? "; ip link set promisc on does the first" : "");
+	if ((o->flags & NMX_PROMISC) && name->backend == NMX_ANY)
+		nmx__note(why, "\"%s\": netmap receives what the interface does; for packets to other addresses: ip link set dev %s promisc on", port->info.name,
+		          name->port);
 	if (o->tx_rings > UINT16_MAX || o->rx_rings > UINT16_MAX)
 		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "\"%s\": netmap has at most %d rings", port->info.name, UINT16_MAX);
 	return 0;
@@ -33,19 +35,22 @@ static int nm_check(const struct nmx_port *port, struct nmx_report *why)
 
 /* ---- extra buffers */
 
-/* Takes the list that netmap made: each buffer begins with the index of the next. */
-static int take_extra(struct nmx_port *port, const struct nm_port *nm, const struct nm_ring *any, struct nmx_report *why)
+/* Takes the list that netmap made: each buffer begins with the index of the next.  None is left: of a process that is killed,
+ * the kernel would follow what packets have been written there since, and free buffers of others. */
+static int take_extra(struct nmx_port *port, struct nm_port *nm, const struct nm_ring *any, struct nmx_report *why)
 {
 	uint32_t granted = nm->bound.extra_bufs, at = nm->view.nifp->bufs_head;
 
 	granted = granted < port->options.extra_bufs ? granted : port->options.extra_bufs;
 	port->info.extra_bufs = 0;
+	nm->took_extra = true;
 	for (; at && port->info.extra_bufs < granted; port->info.extra_bufs++) {
 		if (!nm_valid_index(any, at))
 			return nmx__fail(why, NMX_ERR_CORRUPT, 0, "\"%s\": netmap's list of extra buffers holds nonsense (%u)", port->info.name, at);
 		port->held[port->info.extra_bufs] = at;
 		memcpy(&at, any->bufs - any->offset + (size_t)at * any->buf_size, sizeof(at));
 	}
+	nm->view.nifp->bufs_head = 0;
 	port->held_count = port->info.extra_bufs;
 	if (port->info.extra_bufs < port->options.extra_bufs)
 		nmx__note(why, "\"%s\": netmap had %u extra buffers, of %u that were asked for", port->info.name, port->info.extra_bufs, port->options.extra_bufs);
@@ -75,6 +80,7 @@ static void join_region(struct nmx_port *port, struct nm_port *nm, uint64_t offs
 	struct nm_port *other;
 
 	nm->offset = offset;
+	nm->lends = port->options.extra_bufs > 0;
 	nm->region_id = nmx__next_region();
 	nmx__fork_hold();
 	for (other = ports; other; other = other->next)
@@ -89,15 +95,54 @@ static void join_region(struct nmx_port *port, struct nm_port *nm, uint64_t offs
 		port->rings[1][i]->handle.tx.region = nm->region_id;
 }
 
+/* Takes over what `from` has mapped: by a descriptor of its own, for a mapping keeps its port in the kernel. */
+static void inherit(struct nm_port *heir, struct nm_mapping **from)
+{
+	while (*from) {
+		struct nm_mapping *m = *from;
+
+		if (!nmx__nm_sys->map(heir->fd, m->region.bytes, m->region.start)) {
+			from = &m->next;
+			continue;
+		}
+		*from = m->next;
+		m->next = heir->inherited;
+		heir->inherited = m;
+	}
+}
+
+/* Somebody may hold a buffer that was received by this port (nmx_frame_take()), and belongs to another of the same memory:
+ * it stays where it is, as long as there is such a port. */
 static void leave_region(struct nm_port *nm)
 {
+	struct nm_port *heir = NULL;
+
 	nmx__fork_hold();
-	for (struct nm_port **at = &ports; *at; at = &(*at)->next)
-		if (*at == nm) {
+	for (struct nm_port **at = &ports; *at;)
+		if (*at == nm)
 			*at = nm->next;
-			break;
+		else {
+			if ((*at)->lends && (*at)->bound.mem_id == nm->bound.mem_id && !(*at)->extmem)
+				heir = *at;
+			at = &(*at)->next;
 		}
+	if (heir && nm->region.start && !nm->extmem) {
+		*nm->own = (struct nm_mapping){ .region = nm->region };
+		inherit(heir, &nm->own);
+		if (!nm->own)
+			nm->region.start = NULL;
+	}
+	if (heir)
+		inherit(heir, &nm->inherited);
 	nmx__fork_let();
+	while (nm->inherited) {
+		struct nm_mapping *m = nm->inherited;
+
+		nm->inherited = m->next;
+		nmx__nm_sys->unmap(m->region.start, m->region.bytes);
+		free(m);
+	}
+	free(nm->own);
 }
 
 /* ---- what it is */
@@ -156,6 +201,18 @@ static bool is_uniform(const struct nmx_port *port, const struct nm_ring *any)
 	return true;
 }
 
+/* What the host leaves to its device, netmap drops on the way to a host ring, and only the kernel's log says so. */
+static void note_offloads(const struct nmx_port *port, struct nmx_report *why)
+{
+	struct nmx_interface_info info;
+
+	if (!port->info.host_rx_rings || nmx_interface_inspect(port->name.port, &info, NULL) < 0)
+		return;
+	if (info.tx_checksum == NMX_FEATURE_ON || info.tso == NMX_FEATURE_ON)
+		nmx__note(why, "\"%s\": netmap drops what the host leaves to the device (checksums, segmentation): ethtool -K %s tx off gso off tso off",
+		          port->info.name, port->name.port);
+}
+
 /* ---- open and close */
 
 static void nm_close(struct nmx_port *port)
@@ -165,7 +222,7 @@ static void nm_close(struct nmx_port *port)
 
 	if (nm->region.start)
 		nmx__unpoison(nm->region.start, nm->region.bytes);
-	if (nm->region.start && any && any->nring && port->held)
+	if (nm->took_extra && port->held)
 		give_extra_back(port, nm, any);
 	leave_region(nm);
 	nmx__nm_unbind(port, nm);
@@ -186,6 +243,7 @@ static int open_port(struct nmx_port *port, struct nm_port *nm, struct nmx_repor
 		return nmx__fail(why, NMX_ERR_INVALID_RING_INDEX, 0, "\"%s\": netmap has no such ring", port->info.name);
 	if (!is_uniform(port, any))
 		return nmx__fail(why, NMX_ERR_CORRUPT, 0, "\"%s\": netmap shows rings of different memories or offsets", port->info.name);
+	nm->region.tables = (size_t)(any->bufs - any->offset - nm->region.start);
 	join_region(port, nm, any->offset);
 	fill_info(port, nm, any);
 	if ((err = take_extra(port, nm, any, why)) < 0)
@@ -195,6 +253,7 @@ static int open_port(struct nmx_port *port, struct nm_port *nm, struct nmx_repor
 	note_difference(port, o->rx_rings, port->info.rx_rings, "receive rings", why);
 	note_difference(port, o->tx_slots, port->info.tx_slots, "transmit slots", why);
 	note_difference(port, o->rx_slots, port->info.rx_slots, "receive slots", why);
+	note_offloads(port, why);
 	return 0;
 }
 
@@ -203,9 +262,14 @@ static int nm_open(struct nmx_port *port, struct nmx_report *why)
 	struct nm_port *nm = calloc(1, sizeof(*nm));
 	int err;
 
+	if (nm)
+		nm->own = calloc(1, sizeof(*nm->own));
 	if (nm && port->options.extra_bufs)
 		port->held = calloc(port->options.extra_bufs, sizeof(*port->held));
-	if (!nm || (port->options.extra_bufs && !port->held)) {
+	if (!nm || !nm->own || (port->options.extra_bufs && !port->held)) {
+		if (nm)
+			free(nm->own);
+		free(port->held);
 		free(nm);
 		return nmx__fail(why, NMX_ERR_NO_MEMORY, ENOMEM, "cannot open \"%s\"", port->info.name);
 	}

@@ -23,8 +23,14 @@ struct nm_ring {
 	uint32_t tail;   /* as of the last sync; the kernel may have moved the ring's in a poll */
 	uint32_t transit;
 	uint64_t offset_mask, offset;
-	int told;        /* an error that arming found and the next sync says */
+	int told;        /* an error that the next sync says: arming found it, or the ring is beyond use */
 	struct nmx_stats stats; /* its user alone writes, anybody reads: atomic */
+};
+
+/* A mapping that outlives its port. */
+struct nm_mapping {
+	struct nmx__nm_region region;
+	struct nm_mapping *next;
 };
 
 struct nm_port {
@@ -40,6 +46,10 @@ struct nm_port {
 	size_t extmem_bytes;
 	uint64_t offset;
 	uint32_t region_id; /* one for all ports of this memory and offset */
+	bool took_extra; /* buffers of netmap's list, which go back to it */
+	atomic_bool shows_early; /* its buffers are not poisoned */
+	bool lends;         /* extra buffers: what they are exchanged for may lie in the mapping of any port of this memory */
+	struct nm_mapping *own, *inherited;
 	struct nm_port *next;
 };
 

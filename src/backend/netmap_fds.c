@@ -136,12 +136,12 @@ static int make_request(struct nmx_port *port, const struct nm_port *nm, int fd,
 
 static int map_region(struct nmx_port *port, struct nm_port *nm, struct nmx_report *why)
 {
-	struct nmx__nm_region region = { .start = nm->extmem, .bytes = nm->bound.memsize };
+	struct nmx__nm_region region = { .start = nm->extmem, .bytes = nm->bound.memsize, .tables = nm->bound.memsize };
 
 	if (region.bytes != nm->bound.memsize || (nm->extmem && region.bytes > nm->extmem_bytes))
 		return nmx__fail(why, NMX_ERR_CORRUPT, 0, "the netmap device answers nonsense (%llu bytes of memory)", (unsigned long long)nm->bound.memsize);
 	if (!region.start)
-		region.start = nmx__nm_sys->map(nm->fd, region.bytes);
+		region.start = nmx__nm_sys->map(nm->fd, region.bytes, NULL);
 	if (!region.start)
 		return nmx__fail(why, NMX_ERR_NO_MEMORY, errno, "cannot map the %zu KiB of netmap's memory that \"%s\" is in", region.bytes / 1024,
 		                 port->info.name);
@@ -240,19 +240,17 @@ static int add_rings(struct nmx_port *port, struct nm_port *nm, bool is_tx, stru
  * to it. */
 static int register_ring(int fd, const struct nm_port *nm, struct nmx__nm_ask *ask, struct nmx_report *why)
 {
-	const struct nmx__nm_register asked = ask->reg;
 	char now[NMX__NM_IF_NAME];
+	struct nmx__nm_ask again = { .name = now, .reg = ask->reg };
 	int err = nmx__nm_register(fd, ask, why);
 
-	if (err != NMX_ERR_BIND_FAIL && err != NMX_ERR_BAD_OPTION)
-		return err;
 	memcpy(now, nm->view.nifp->name, sizeof(now));
 	now[sizeof(now) - 1] = '\0';
-	if (!*now || strcmp(now, ask->name) == 0)
+	if ((err != NMX_ERR_BIND_FAIL && err != NMX_ERR_BAD_OPTION) || !*now || strcmp(now, ask->name) == 0)
 		return err;
-	*ask = (struct nmx__nm_ask){ .name = now, .reg = asked };
 	nmx__report_clear(why);
-	err = nmx__nm_register(fd, ask, why);
+	err = nmx__nm_register(fd, &again, why);
+	ask->reg = again.reg;
 	return err;
 }
 
@@ -385,10 +383,17 @@ static int bind_at_once(struct nmx_port *port, struct nm_port *nm, struct nmx_re
 	return err;
 }
 
-static void note_single(const struct nmx_port *port, struct nmx_report *why)
+static void note_single(const struct nmx_port *port, const struct nm_port *nm, struct nmx_report *why)
 {
-	nmx__note(why, "\"%s\": its rings are for one thread, for netmap gives them no descriptors of their own (%s)", port->info.name,
-	          is_monitor(port) ? "it is a monitor" : "its memory has no room for so many");
+	const char *name = port->info.name;
+
+	if (is_monitor(port))
+		nmx__note(why, "\"%s\": a monitor's rings are for one thread, for netmap gives them no descriptors of their own", name);
+	else if (nm->bound.mem_id != 1)
+		nmx__note(why, "\"%s\": its rings are for one thread, for its memory has no room for a descriptor each; the interfaces' has: \"%s@1\"", name,
+		          port->name.port);
+	else
+		nmx__note(why, "\"%s\": its rings are for one thread, for netmap's memory has no room for a descriptor each (module parameter if_num)", name);
 }
 
 int nmx__nm_bind(struct nmx_port *port, struct nm_port *nm, struct nmx_report *why)
@@ -412,7 +417,7 @@ int nmx__nm_bind(struct nmx_port *port, struct nm_port *nm, struct nmx_report *w
 		return err;
 	nm->single |= is_monitor(port) || !has_room_for_descriptors(port, nm);
 	if (nm->single)
-		note_single(port, why);
+		note_single(port, nm, why);
 	return 0;
 }
 

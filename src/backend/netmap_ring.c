@@ -17,7 +17,7 @@
 
 static void poison_slots(const struct nm_ring *r, uint32_t from, uint32_t to, bool poison)
 {
-	if (!nmx__poisoning())
+	if (!nmx__poisoning() || (poison && atomic_load_explicit(&nm_of(&r->ring)->shows_early, memory_order_relaxed)))
 		return;
 	for (; from != to; from = nmx__next(from, r->num_slots)) {
 		uint32_t index = r->nring->slot[from].buf_idx;
@@ -27,11 +27,20 @@ static void poison_slots(const struct nm_ring *r, uint32_t from, uint32_t to, bo
 	}
 }
 
+/* Within the region: what comes back on a pipe is what the other end has put there. */
+static bool indices_valid(const struct nm_ring *r, uint32_t from, uint32_t to)
+{
+	for (; from != to; from = nmx__next(from, r->num_slots))
+		if (!nm_valid_index(r, r->nring->slot[from].buf_idx))
+			return false;
+	return true;
+}
+
 int nmx__nm_ring_start(struct nm_ring *r)
 {
 	uint32_t head = r->nring->head, tail = r->nring->tail;
 
-	if (head >= r->num_slots || tail >= r->num_slots)
+	if (head >= r->num_slots || tail >= r->num_slots || (r->ring.is_tx && !indices_valid(r, head, tail)))
 		return NMX_ERR_CORRUPT;
 	r->given = r->nring->cur = head;
 	r->tail = r->ring.is_tx ? tail : head; /* what waits there has not been checked */
@@ -43,17 +52,11 @@ int nmx__nm_ring_start(struct nm_ring *r)
 
 /* ---- sync */
 
+/* The kernel has put the cursors right, and 0 for indices that were none. */
 static int reset(struct nm_ring *r)
 {
-	uint32_t head = r->nring->head, tail = r->nring->tail;
-
 	nm_count(&r->stats.resets, 1);
-	if (head >= r->num_slots || tail >= r->num_slots)
-		return NMX_ERR_CORRUPT;
-	r->given = r->nring->cur = head;
-	r->tail = r->ring.is_tx ? tail : head;
-	poison_slots(r, head, r->tail, false);
-	return NMX_ERR_RESET;
+	return nmx__nm_ring_start(r) < 0 ? NMX_ERR_CORRUPT : NMX_ERR_RESET;
 }
 
 /* Slots beyond `tail` that the user has got nevertheless: the kernel moved the ring's in a poll. */
@@ -82,15 +85,6 @@ static int enter(struct nm_ring *r, uint32_t head, uint32_t cur, uint32_t *tail)
 		return NMX_ERR_CORRUPT;
 	catch_up(r, r->ring.is_tx ? cur : head);
 	return nmx__distance(head, *tail, n) >= nmx__distance(head, r->tail, n) ? 0 : NMX_ERR_CORRUPT; /* it only moves on */
-}
-
-/* What comes back on a pipe is what the other end has put there. */
-static bool indices_valid(const struct nm_ring *r, uint32_t from, uint32_t to)
-{
-	for (; from != to; from = nmx__next(from, r->num_slots))
-		if (!nm_valid_index(r, r->nring->slot[from].buf_idx))
-			return false;
-	return true;
 }
 
 /* Before the kernel gets it: netmap looks at neither on a pipe, and what we pass on is what the other end's program reads.
@@ -157,9 +151,8 @@ static bool move_data(struct nm_ring *r, struct netmap_slot *slot)
 		return true;
 	if (at > r->buf_size || slot->len > r->buf_size - at)
 		return false;
-	nmx__unpoison(buf, r->buf_size);
+	nmx__unpoison(buf, r->buf_size); /* and stays so: it is about to be shown */
 	memmove(buf + r->offset, buf + at, slot->len);
-	nmx__poison(buf, r->buf_size);
 	slot->ptr = (slot->ptr & ~r->offset_mask) | r->offset;
 	return true;
 }
@@ -281,16 +274,22 @@ static int receive_slots(struct nm_ring *r, bool to_give_back)
 	return (int)nmx__distance(ring->cur, end, r->num_slots);
 }
 
+/* What is said once by the sync that follows an arm, and what is said from then on. */
+static int remember(struct nm_ring *r, int result)
+{
+	r->told = result == NMX_ERR_RESET || result == NMX_ERR_CORRUPT ? result : 0; /* others say so again */
+	return result;
+}
+
 int nmx__nm_sync(struct nmx__ring *ring)
 {
 	struct nm_ring *r = nm_ring(ring);
-	int told = r->told;
+	int n = r->told;
 
-	if (__builtin_expect(told, 0)) {
-		r->told = 0;
-		return told;
-	}
-	return ring->is_tx ? send_slots(r) : receive_slots(r, true);
+	if (__builtin_expect(n == 0, 1))
+		n = ring->is_tx ? send_slots(r) : receive_slots(r, true);
+	r->told = n == NMX_ERR_CORRUPT ? n : 0;
+	return n;
 }
 
 /* ---- waiting */
@@ -306,8 +305,7 @@ static bool has_packets(struct nm_ring *r)
 
 	if (ring->cur != r->tail)
 		return true;
-	n = receive_slots(r, ring->head == ring->cur);
-	r->told = n == NMX_ERR_RESET ? n : 0; /* others say so again */
+	n = remember(r, receive_slots(r, ring->head == ring->cur));
 	return n != 0;
 }
 
@@ -315,16 +313,24 @@ static bool has_packets(struct nm_ring *r)
 static bool has_room(struct nm_ring *r, uint32_t slots)
 {
 	uint32_t n = r->num_slots, most = n - 1 - nmx__distance(r->nring->head, r->nring->cur, n);
-	int room = send_slots(r);
+	int room = remember(r, send_slots(r));
 
-	r->told = room == NMX_ERR_RESET ? room : 0;
 	return room < 0 || (uint32_t)room >= (slots < most ? slots : most);
+}
+
+/* A descriptor that is polled in somebody else's loop brings what came before we know of it: nothing stays poisoned. */
+static void show_early(struct nm_port *nm)
+{
+	if (!atomic_exchange_explicit(&nm->shows_early, true, memory_order_relaxed))
+		nmx__unpoison(nm->region.start, nm->region.bytes);
 }
 
 int nmx__nm_arm(struct nmx__ring *ring, uint32_t slots)
 {
 	struct nm_ring *r = nm_ring(ring);
 
+	if (ring->fd_wanted && nmx__poisoning())
+		show_early(nm_of(ring));
 	if (r->told || (ring->is_tx ? has_room(r, slots) : has_packets(r)))
 		return 1;
 	nm_count(&r->stats.sleeps, 1);

@@ -237,24 +237,21 @@ static int corrupt(struct nmx_report *why, const char *what)
 	return nmx__fail(why, NMX_ERR_CORRUPT, 0, "the netmap device answers nonsense (%s): not netmap, or of another version", what);
 }
 
-/* [ofs, ofs + bytes) is in the region. */
-static bool within(const struct nmx__nm_region *region, uint64_t ofs, uint64_t bytes)
-{
-	return ofs <= region->bytes && bytes <= region->bytes - ofs;
-}
+/* [ofs, ofs + bytes) is in the first `size` bytes. */
+static bool within(size_t size, uint64_t ofs, uint64_t bytes) { return ofs <= size && bytes <= size - ofs; }
 
 int nmx__nm_look(struct nmx__nm_view *view, const struct nmx__nm_region *region, uint64_t if_ofs, struct nmx_report *why)
 {
 	const struct nmx__nm_if *nifp;
 	uint64_t rings;
 
-	if (if_ofs % _Alignof(struct nmx__nm_if) || !within(region, if_ofs, sizeof(*nifp)))
+	if (if_ofs % _Alignof(struct nmx__nm_if) || !within(region->tables, if_ofs, sizeof(*nifp)))
 		return corrupt(why, "where the port is");
 	nifp = (const struct nmx__nm_if *)(region->start + if_ofs);
 	*view = (struct nmx__nm_view){ .region = *region, .nifp = (struct nmx__nm_if *)(region->start + if_ofs), .tx_rings = nifp->tx_rings,
 		                       .rx_rings = nifp->rx_rings, .host_tx_rings = nifp->host_tx_rings, .host_rx_rings = nifp->host_rx_rings };
 	rings = (uint64_t)view->tx_rings + view->rx_rings + view->host_tx_rings + view->host_rx_rings;
-	return within(region, if_ofs, sizeof(*nifp) + rings * sizeof(nifp->ring_ofs[0])) ? 0 : corrupt(why, "how many rings there are");
+	return within(region->tables, if_ofs, sizeof(*nifp) + rings * sizeof(nifp->ring_ofs[0])) ? 0 : corrupt(why, "how many rings there are");
 }
 
 static int check_ring(const struct nmx__nm_region *region, uint64_t ofs, struct nmx__nm_ring *ring, struct nmx_report *why)
@@ -263,9 +260,9 @@ static int check_ring(const struct nmx__nm_region *region, uint64_t ofs, struct 
 	uint64_t bufs = ofs + (uint64_t)r->buf_ofs, room; /* may wrap: then it is out of range */
 
 	*ring = (struct nmx__nm_ring){ .ring = r, .num_slots = r->num_slots, .buf_size = r->nr_buf_size };
-	if (ring->num_slots < 2 || !within(region, ofs, sizeof(*r) + (uint64_t)ring->num_slots * sizeof(r->slot[0])))
+	if (ring->num_slots < 2 || !within(region->tables, ofs, sizeof(*r) + (uint64_t)ring->num_slots * sizeof(r->slot[0])))
 		return corrupt(why, "how many slots a ring has");
-	if (ring->buf_size < BUF_MIN || ring->buf_size > BUF_MAX || !within(region, bufs, (uint64_t)(NMX__NM_FIRST_BUF + 1) * ring->buf_size))
+	if (ring->buf_size < BUF_MIN || ring->buf_size > BUF_MAX || !within(region->bytes, bufs, (uint64_t)(NMX__NM_FIRST_BUF + 1) * ring->buf_size))
 		return corrupt(why, "where the buffers are");
 	room = (region->bytes - bufs) / ring->buf_size;
 	ring->bufs = region->start + bufs;
@@ -286,7 +283,7 @@ int nmx__nm_ring_at(const struct nmx__nm_view *view, bool is_tx, uint32_t i, str
 	if (relative == 0)
 		return nmx__fail(why, NMX_ERR_INVALID_RING_INDEX, 0, "netmap did not bind %s ring %u of \"%.15s\"", way, i, view->nifp->name);
 	ofs = (uint64_t)((const uint8_t *)view->nifp - view->region.start) + (uint64_t)relative; /* may wrap, too */
-	if (ofs % _Alignof(struct netmap_ring) || !within(&view->region, ofs, sizeof(struct netmap_ring)))
+	if (ofs % _Alignof(struct netmap_ring) || !within(view->region.tables, ofs, sizeof(struct netmap_ring)))
 		return corrupt(why, "where a ring is");
 	return check_ring(&view->region, ofs, ring, why);
 }

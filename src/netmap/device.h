@@ -40,6 +40,7 @@ int nmx__nm_register(int fd, struct nmx__nm_ask *ask, struct nmx_report *why);
 struct nmx__nm_region {
 	uint8_t *start;
 	size_t bytes;
+	size_t tables; /* of them before the buffers: ports and rings lie here; all, as long as that is not known */
 };
 
 /* A ring, checked: so many slots lie in the region, and so many buffers. */

@@ -10,10 +10,12 @@ static int sys_open(const char *path) { return nmx__fd_openat(AT_FDCWD, path, O_
 
 static int sys_ioctl(int fd, unsigned long request, void *arg) { return ioctl(fd, request, arg); }
 
-static void *sys_map(int fd, size_t bytes)
+static void *sys_map(int fd, size_t bytes, void *at)
 {
 	void *start;
 
+	if (at) /* tracked already */
+		return mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == at ? at : NULL;
 	nmx__fork_hold();
 	start = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (start != MAP_FAILED && nmx__map_track_held(start, bytes, false) < 0) { /* a child sees empty rings */

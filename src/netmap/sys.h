@@ -13,7 +13,9 @@ struct nmx__nm_sys {
 	int (*open)(const char *path);
 	void (*close)(int fd);
 	int (*ioctl)(int fd, unsigned long request, void *arg);
-	void *(*map)(int fd, size_t bytes); /* the region; NULL: it failed */
+	/* The region; NULL: it failed.  at: NULL, or a mapping that it made, of the same bytes by another descriptor, which this
+	 * one takes the place of in one step. */
+	void *(*map)(int fd, size_t bytes, void *at);
 	void (*unmap)(void *start, size_t bytes);
 };
 

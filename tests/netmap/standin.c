@@ -101,7 +101,7 @@ static void standin_close(int fd)
 
 /* ---- memory */
 
-static void *standin_map(int fd, size_t bytes)
+static void *standin_map(int fd, size_t bytes, void *at)
 {
 	void *start = MAP_FAILED;
 	struct handle *h;
@@ -109,14 +109,14 @@ static void *standin_map(int fd, size_t bytes)
 	pthread_mutex_lock(&standin.lock);
 	h = find_handle(fd);
 	if (h && h->port && bytes <= h->port->memory->bytes && h->port->memory->file >= 0)
-		start = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, h->port->memory->file, 0);
+		start = mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | (at ? MAP_FIXED : 0), h->port->memory->file, 0);
 	else
 		errno = EINVAL;
-	standin.mapped += start != MAP_FAILED;
+	standin.mapped += start != MAP_FAILED && !at;
 	pthread_mutex_unlock(&standin.lock);
 	if (start == MAP_FAILED)
 		return NULL;
-	require_equal(nmx__map_track(start, bytes, false), 0);
+	require_equal(at ? 0 : nmx__map_track(start, bytes, false), 0);
 	return start;
 }
 
@@ -436,12 +436,8 @@ void standin_start(void)
 	nmx__nm_sys = &calls;
 }
 
-void standin_end(void)
+void standin_stop(void)
 {
-	require_equal(standin.opened, standin.closed);
-	require_equal(standin.mapped, 0);
-	require_equal(standin.double_frees, 0);
-	require_equal(standin_lost(standin_global()), 0);
 	while (standin.ports) {
 		standin.ports->persistent = false;
 		standin.ports->kind = PIPE_END; /* goes when nobody has it */
@@ -449,4 +445,13 @@ void standin_end(void)
 		standin_forget(standin.ports);
 	}
 	standin_memory_put(standin_global());
+}
+
+void standin_end(void)
+{
+	require_equal(standin.opened, standin.closed);
+	require_equal(standin.mapped, 0);
+	require_equal(standin_lost(standin_global()), 0);
+	standin_stop();
+	require_equal(standin.double_frees, 0);
 }

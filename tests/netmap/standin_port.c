@@ -17,10 +17,11 @@
 #define RING_SIZE    (sizeof(struct netmap_ring) + STANDIN_SLOTS * sizeof(struct netmap_slot))
 
 static struct memory *memories[16];
-static uint16_t last_id;
+static uint16_t last_id = 1; /* which is that of the interfaces */
 
 /* ---- memories */
 
+static uint32_t num_bufs(void) { return standin.buf_num ? standin.buf_num : NUM_BUFS; }
 static size_t pages(size_t bytes) { return (bytes + 4095) / 4096 * 4096; }
 
 struct memory *standin_memory_make(uint32_t buf_num, uint32_t if_num, uint32_t ring_num, uint32_t ring_size, uint8_t *given, size_t given_bytes)
@@ -31,7 +32,7 @@ struct memory *standin_memory_make(uint32_t buf_num, uint32_t if_num, uint32_t r
 
 	while (memories[at])
 		require(++at < 16);
-	m->id = ++last_id;
+	m->id = ++last_id ? last_id : (last_id = 2);
 	m->file = -1;
 	m->if_num = if_num ? if_num : PRIVATE_IFS;
 	m->ring_num = ring_num;
@@ -80,8 +81,6 @@ void standin_memory_put(struct memory *m)
 	free(m->if_used);
 	free(m->ring_used);
 	free(m->buf_used);
-	if (m->id == 1)
-		last_id = 0;
 	free(m);
 }
 
@@ -89,7 +88,11 @@ struct memory *standin_global(void)
 {
 	struct memory *m = standin_memory_find(1);
 
-	return m ? m : standin_memory_make(NUM_BUFS, standin.if_num ? standin.if_num : NIC_IFS, NUM_RINGS, 0, NULL, 0);
+	if (!m) {
+		m = standin_memory_make(num_bufs(), standin.if_num ? standin.if_num : NIC_IFS, NUM_RINGS, 0, NULL, 0);
+		m->id = 1;
+	}
+	return m;
 }
 
 int standin_take(bool *used, uint32_t first, uint32_t count)
@@ -182,7 +185,7 @@ static int make_all(struct port *port)
 		if (port->memory)
 			port->memory->refs++;
 		else
-			port->memory = standin_memory_make(NUM_BUFS, standin.if_num, NUM_RINGS, 0, NULL, 0);
+			port->memory = standin_memory_make(num_bufs(), standin.if_num, NUM_RINGS, 0, NULL, 0);
 	}
 	port->has_rings = true;
 	for (int tx = 1; tx >= 0; tx--)

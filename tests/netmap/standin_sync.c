@@ -132,7 +132,8 @@ static void rx_sync(struct kring *k, uint32_t head)
 		const struct packet *p = &k->queue[taken];
 		struct netmap_slot *slot = &ring->slot[k->hwtail];
 
-		memcpy(buf_of(k, slot), p->data, p->len < sizeof(p->data) ? p->len : sizeof(p->data));
+		if (slot->buf_idx >= NMX__NM_FIRST_BUF && slot->buf_idx < k->port->memory->buf_num)
+			memcpy(buf_of(k, slot), p->data, p->len < sizeof(p->data) ? p->len : sizeof(p->data));
 		slot->len = p->len;
 		slot->flags = p->flags;
 		k->hwtail = next(k->hwtail, n);

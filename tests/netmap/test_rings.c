@@ -141,6 +141,7 @@ static void an_exchanged_buffer_is_marked(void **state)
 	ports_close(&out);
 }
 
+#ifndef NMX_CHECKED /* there it traps */
 static void lengths_and_indices_that_make_no_sense_are_not_sent(void **state)
 {
 	struct nmx_options o = { .tx_slots = 8, .rx_slots = 8 };
@@ -164,6 +165,7 @@ static void lengths_and_indices_that_make_no_sense_are_not_sent(void **state)
 	support_expect(p.rx, 0, 2, 60);
 	ports_close(&p);
 }
+#endif
 
 /* Netmap looks at no length on a pipe; and a program without NMX_CHAINS sees no chain. */
 static void what_cannot_be_shown_is_dropped_and_counted(void **state)
@@ -221,6 +223,7 @@ static void chains_pass_where_they_are_asked_for(void **state)
 	ports_close(&p);
 }
 
+#ifndef NMX_CHECKED /* there it traps */
 static void an_index_out_of_range_is_corruption(void **state)
 {
 	struct nmx_options o = { .tx_slots = 8, .rx_slots = 8 };
@@ -235,12 +238,15 @@ static void an_index_out_of_range_is_corruption(void **state)
 	p.rx->ring->slot[0].buf_idx = 0;
 	require_result(nmx_rx_sync(p.rx), NMX_ERR_CORRUPT);
 	p.rx->ring->slot[0].buf_idx = buf;
-	require_result(nmx_rx_sync(p.rx), 1);
+	require_result(nmx_rx_wait(p.rx, 1000), 1);
+	require_result(nmx_rx_sync(p.rx), NMX_ERR_CORRUPT); /* from then on */
 	ports_close(&p);
 }
+#endif
 
 /* ---- resets */
 
+#ifndef NMX_CHECKED /* there it traps */
 static void a_reset_is_told_and_the_ring_goes_on(void **state)
 {
 	struct nmx_options o = { .tx_slots = 8, .rx_slots = 8 };
@@ -265,6 +271,7 @@ static void a_reset_is_told_and_the_ring_goes_on(void **state)
 	require_equal(support_stats(p.b).resets, 2);
 	ports_close(&p);
 }
+#endif
 
 /* ---- host rings */
 
@@ -417,6 +424,35 @@ static void ports_of_one_memory_are_of_one_region(void **state)
 	nmx_close(c);
 }
 
+/* A buffer that was received by one port and belongs to another: it may be kept when the first is closed, and that one is
+ * free for others at once. */
+static void a_taken_buffer_outlives_the_port_it_came_by(void **state)
+{
+	struct nmx_options o = { .extra_bufs = 1 }, exclusive = { .flags = NMX_EXCLUSIVE };
+	struct nmx_port *owner;
+	struct nmx_buf buf;
+	struct nmx_frame frame;
+	struct pair p;
+
+	(void)state;
+	ports_wire("eth0", "eth1", 1, 16);
+	standin_nic("eth2", 1, 16);
+	owner = ports_open("eth2", &o);
+	require_equal(nmx_buf_get(owner, &buf, 1), 1);
+	for (uint32_t round = 0; round < 3; round++) {
+		p = ports_pair("eth0", "eth1", NULL);
+		support_send(p.tx, round, 1, 60);
+		require_result(nmx_rx_sync(p.rx), 1);
+		require(nmx_rx_recv(p.rx, &frame));
+		require_result(nmx_frame_take(&frame, &buf), 0);
+		ports_close(&p);
+		support_check(buf.data, buf.len, round);
+		nmx_close(ports_open("eth1", &exclusive));
+	}
+	support_check(buf.data, buf.len, 2);
+	nmx_close(owner);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -426,11 +462,17 @@ int main(void)
 		TEST(a_full_pipe_would_block_and_loses_nothing),
 		TEST(flags_of_an_earlier_user_do_not_go_out),
 		TEST(an_exchanged_buffer_is_marked),
+#ifndef NMX_CHECKED
 		TEST(lengths_and_indices_that_make_no_sense_are_not_sent),
+#endif
 		TEST(what_cannot_be_shown_is_dropped_and_counted),
 		TEST(chains_pass_where_they_are_asked_for),
+#ifndef NMX_CHECKED
 		TEST(an_index_out_of_range_is_corruption),
+#endif
+#ifndef NMX_CHECKED
 		TEST(a_reset_is_told_and_the_ring_goes_on),
+#endif
 		TEST(host_rings_come_after_those_of_the_nic),
 		TEST(the_host_alone_has_rings_from_0),
 		TEST(one_ring_is_that_ring),
@@ -438,6 +480,7 @@ int main(void)
 		TEST(fewer_spare_buffers_than_asked_for_are_said),
 		TEST(packets_begin_at_the_offset),
 		TEST(ports_of_one_memory_are_of_one_region),
+		TEST(a_taken_buffer_outlives_the_port_it_came_by),
 	};
 
 	return cmocka_run_group_tests(tests, support_make_directory, support_remove_directory);

@@ -164,6 +164,7 @@ static void a_sync_inside_of_a_poll_takes_nothing_away(void **state)
 	uint8_t data[60];
 
 	(void)state;
+	require(nmx_tx_pollfd(p.tx).fd >= 0 && nmx_rx_pollfd(p.rx).fd >= 0);
 	for (uint32_t round = 0; round < 100; round++) {
 		for (; nmx_tx_space(p.tx) > 0; sent++) {
 			support_write(data, 60, sent);
@@ -282,6 +283,7 @@ static void one_descriptor_is_one_threads(void **state)
 	standin.if_num = 3;
 	require_result(nmx_open(&port, "vale0:a", &o, &why), 0);
 	require_contains(why.text, "its rings are for one thread");
+	require_contains(why.text, "\"vale0:a@1\"");
 	tx = support_tx(port, 1);
 	require_equal(pthread_create(&thread, NULL, check_out_elsewhere, port), 0);
 	pthread_join(thread, NULL);
