@@ -106,26 +106,3 @@ bool named_in(const char *name, char **names)
 			return true;
 	return false;
 }
-
-struct window window_open(const struct plan *plan)
-{
-	uint64_t now = now_ns();
-
-	return (struct window){ .start = now + (uint64_t)(plan->seconds * 1e8), .end = now + (uint64_t)(plan->seconds * 1.1e9) };
-}
-
-bool window_over(struct window *w, uint64_t count, struct meeting *m)
-{
-	uint64_t now = now_ns();
-
-	if (!w->began_at && now >= w->start) {
-		w->began_at = now;
-		w->before = count;
-	}
-	if (!w->began_at || now < w->end)
-		return false;
-	m->stop = 1;
-	m->count = count - w->before;
-	m->elapsed_ns = now - w->began_at;
-	return true;
-}
