@@ -217,7 +217,7 @@ static void count_floods(struct switch_ring *r)
 static uint64_t floods_allowed(struct switch_tx *tx)
 {
 	uint64_t most = tx->flood_pps * (FLOOD_BURST_MS + 0ull) + 1000;
-	int64_t now = nmx__switch_now_ms(), past = tx->flood_ms ? now - tx->flood_ms : FLOOD_BURST_MS;
+	int64_t now = nmx__now_ms(), past = tx->flood_ms ? now - tx->flood_ms : FLOOD_BURST_MS;
 
 	tx->flood_ms = now;
 	tx->flood_allowed += (uint64_t)(past < FLOOD_BURST_MS ? past : FLOOD_BURST_MS) * tx->flood_pps;
