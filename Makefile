@@ -7,6 +7,7 @@
 #   make bench      measures pipes against a bare loop (BENCH="--quick turn-spin": options and cases)
 #   make bench-event  measures event loops against spinning loops and eventfds
 #   make bench-xdp  measures interfaces against a bare AF_XDP loop, AF_PACKET and DPDK; root only, as it makes its own
+#   make bench-switch  measures switches against a bare copying loop, pipes and the kernel's bridge (root for that one)
 #   make instructions  instructions per packet of the inlines, by gcc and clang
 #   make sanitize   the tests under AddressSanitizer with UndefinedBehaviorSanitizer, and under ThreadSanitizer
 #   make checked    the tests with a checked library
@@ -88,6 +89,11 @@ bench-xdp:
 	@$(BUILD)/nmx-bench-sync $(filter --%,$(BENCH))
 	@$(BUILD)/nmx-bench-xdp $(BENCH)
 
+bench-switch:
+	@$(PACKAGES) build
+	@$(MAKE) --no-print-directory quiet
+	@$(BUILD)/nmx-bench-switch $(BENCH)
+
 # Counted, not timed: callgrind.
 instructions:
 	@$(PACKAGES) build sanitize count
@@ -108,4 +114,4 @@ install: all
 clean:
 	rm -rf $(BUILD) build-asan build-tsan build-checked build-fuzz
 
-.PHONY: all demo quiet check sanitize sanitize-address sanitize-thread checked fuzz bench bench-event bench-xdp instructions lint install clean
+.PHONY: all demo quiet check sanitize sanitize-address sanitize-thread checked fuzz bench bench-event bench-xdp bench-switch instructions lint install clean

@@ -76,6 +76,8 @@ void write_frame(uint8_t *data, uint32_t len);
  * process: nothing has to be removed.  Returns a descriptor of the far namespace. */
 int make_lab(void);
 void enter_namespace(int netns);
+/* Joins g0 and g1 by a bridge of the kernel's. */
+void bridge_far_ends(int far);
 /* Takes away an XDP program that a contender has left on c0 or c1. */
 void clean_lab(void);
 unsigned ifindex_of(const char *name);

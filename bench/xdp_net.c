@@ -97,6 +97,13 @@ int make_lab(void)
 	return far;
 }
 
+void bridge_far_ends(int far)
+{
+	if (ip(far, "link add br0 type bridge mcast_snooping 0") != 0 || ip(far, "link set br0 addrgenmode none up") != 0 ||
+	    ip(far, "link set g0 master br0") != 0 || ip(far, "link set g1 master br0") != 0)
+		die("a bridge", "cannot be made");
+}
+
 void clean_lab(void)
 {
 	for (int i = 0; i < 2; i++)

@@ -49,6 +49,9 @@ static void send_batch(struct nmx_tx *tx)
 	nmx_batch_commit(&batch);
 
 	OK(nmx_tx_reserve(tx, 1, &batch));
+	data = nmx_batch_packet(&batch, 60);
+	if (data)
+		nmx_batch_slot(&batch)->flags |= NS_NO_LEARN; /* what netmap(4) says to switches is in the slot */
 	nmx_batch_cancel(&batch); /* on second thoughts */
 	OK(nmx_tx_sync(tx));
 	puts("sent 4 packets in one batch");

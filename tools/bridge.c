@@ -91,9 +91,11 @@ static uint32_t forward(struct bridge_lane *lane, uint32_t burst)
 }
 
 /* A ring tells each going of the other end once, and all rings of a port tell of the same: say it at the first. */
-static void say_gone(struct bridge *bridge, const struct port *port, uint32_t ring, bool is_tx)
+static void say_gone(struct bridge *bridge, const struct bridge_lane *lane, bool is_tx)
 {
-	uint64_t *told = &bridge->gone[port == bridge->ports[1]];
+	const struct port *port = is_tx ? lane->way->to : lane->way->from;
+	uint32_t from = (uint32_t)(lane->way - bridge->ways), ring = is_tx ? lane->out_index : lane->in_index;
+	uint64_t *told = &bridge->gone[is_tx ? from ^ 1 : from];
 	uint64_t bit = UINT64_C(1) << (ring % 32 + (is_tx ? 32 : 0));
 
 	if (*told == 0 || (*told & bit)) {
@@ -114,7 +116,7 @@ static enum turn trouble(struct bridge *bridge, struct bridge_lane *lane, bool i
 	if (port->info.backend == NMX_PCAP)
 		lane->ended = true;
 	else
-		say_gone(bridge, port, is_tx ? lane->out_index : lane->in_index, is_tx);
+		say_gone(bridge, lane, is_tx);
 	return TURN_IDLE;
 }
 
@@ -178,12 +180,13 @@ static int wait_for_news(struct bridge *bridge)
 
 static void count(struct bridge *bridge)
 {
-	struct nmx_stats now[2], *before = bridge->before;
+	struct nmx_stats now[BRIDGE_PORTS], *before = bridge->before;
 
-	for (int i = 0; i < 2; i++)
+	for (uint32_t i = 0; i < bridge->num_ports; i++)
 		nmx_port_stats(bridge->ports[i]->nm, &now[i]);
-	for (int from = 0, to = 1; from < 2; from++, to--) {
+	for (uint32_t from = 0; from < bridge->num_ports; from++) {
 		struct bridge_way *way = &bridge->ways[from];
+		uint32_t to = from ^ 1;
 		way->packets = now[to].tx_packets - before[to].tx_packets;
 		way->bytes = now[to].tx_bytes - before[to].tx_bytes;
 		way->copied = now[from].rx_copied_bytes - before[from].rx_copied_bytes + now[to].tx_copied_bytes -
@@ -191,20 +194,23 @@ static void count(struct bridge *bridge)
 	}
 }
 
-/* Once a second: the rate, and the links. */
+/* Once a second: the rate, there and back, and the links. */
 static void tick(struct bridge *bridge)
 {
 	uint64_t now = clock_ns();
-	struct live_count counts[2];
+	struct live_count counts[2] = { { 0 } };
 
 	if (!live_due(bridge->live, now))
 		return;
 	count(bridge);
-	for (int i = 0; i < 2; i++) {
-		counts[i] = (struct live_count){ bridge->ways[i].packets, bridge->ways[i].bytes };
+	for (uint32_t i = 0; i < bridge->num_ports; i++) {
+		counts[i % 2].packets += bridge->ways[i].packets;
+		counts[i % 2].bytes += bridge->ways[i].bytes;
 		link_look(&bridge->ports[i]->link);
 	}
 	live_show(bridge->live, now, counts, 2);
+	if (bridge->each_second)
+		bridge->each_second(bridge);
 }
 
 /* One turn of each lane: the liveliest of them.  *ended: there is no lane any more that could bring anything. */
@@ -288,7 +294,7 @@ static void finish(struct bridge *bridge)
 
 	for (uint32_t i = 0; i < bridge->num_lanes; i++)
 		finish_lane(&bridge->lanes[i], deadline);
-	for (int i = 0; i < 2; i++) {
+	for (uint32_t i = 0; i < bridge->num_ports; i++) {
 		struct port *to = bridge->ways[i].to;
 		for (uint32_t ring = 0; ring < to->num_tx; ring++)
 			bridge->ways[i].not_sent += slots_not_sent(to, to->all_tx[ring], deadline);
@@ -306,10 +312,10 @@ enum bridge_end bridge_run(struct bridge *bridge, struct live *live)
 
 /* ---- before and after */
 
-static void make_way(struct bridge *bridge, int index)
+static void make_way(struct bridge *bridge, uint32_t index)
 {
 	struct bridge_way *way = &bridge->ways[index];
-	struct port *from = bridge->ports[index], *to = bridge->ports[!index];
+	struct port *from = bridge->ports[index], *to = bridge->ports[index ^ 1];
 
 	*way = (struct bridge_way){ .from = from, .to = to };
 	way->same_region = from->info.region == to->info.region;
@@ -325,23 +331,28 @@ static void make_way(struct bridge *bridge, int index)
 		};
 }
 
-int bridge_start(struct bridge *bridge, struct port *a, struct port *b, uint32_t burst, bool force_copy)
+int bridge_start(struct bridge *bridge, struct port *const *ports, uint32_t num_ports, uint32_t burst, bool force_copy)
 {
-	uint32_t most = a->num_rx + b->num_rx;
+	const char *command = ports[0]->command;
+	uint32_t most = 0;
 
-	*bridge = (struct bridge){ .ports = { a, b }, .burst = burst, .force_copy = force_copy };
+	*bridge = (struct bridge){ .num_ports = num_ports, .burst = burst, .force_copy = force_copy };
+	for (uint32_t i = 0; i < num_ports; i++) {
+		bridge->ports[i] = ports[i];
+		most += ports[i]->num_rx;
+	}
 	bridge->lanes = calloc(most + 1, sizeof(*bridge->lanes));
 	bridge->entries = calloc(most + 1, sizeof(*bridge->entries));
 	if (!bridge->lanes || !bridge->entries) {
 		bridge_free(bridge);
-		return say(a->command, "out of memory");
+		return say(command, "out of memory");
 	}
-	for (int i = 0; i < 2; i++)
+	for (uint32_t i = 0; i < num_ports; i++)
 		make_way(bridge, i);
 	if (bridge->num_lanes > 0)
 		return EXIT_OK;
 	bridge_free(bridge);
-	return say(a->command, "neither of %s and %s can send what the other receives", a->name, b->name);
+	return say(command, "neither of %s and %s can send what the other receives", ports[0]->name, ports[1]->name);
 }
 
 void bridge_free(struct bridge *bridge)

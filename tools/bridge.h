@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * Forwarding between two ports, both ways, in one thread.
+ * Forwarding between two ports, both ways, in one thread; or between several such pairs.
  *
- * way    from one port to the other: there are two
+ * pair   ports 2 * i and 2 * i + 1: what one receives the other sends
+ * way    from a port to the other of its pair: there is one for each port
  * lane   a receive ring of a way, and the transmit ring that it goes to: ring i to ring i modulo their number
  *
  * A packet is released only when it has been handed on: what finds no room stays first in line, in its receive ring,
@@ -43,21 +44,24 @@ struct bridge_lane {
 	uint32_t want; /* then: free slots to wait for */
 };
 
+#define BRIDGE_PORTS 4
 struct bridge {
-	struct port *ports[2];
+	struct port *ports[BRIDGE_PORTS];
+	uint32_t num_ports; /* even */
 	struct live *live;
 	uint32_t burst; /* slots that a lane may move before the next has its turn */
 	bool force_copy;
-	struct bridge_way ways[2];
+	struct bridge_way ways[BRIDGE_PORTS]; /* by the port that they come from */
 	struct bridge_lane *lanes;
 	struct nmx_wait_entry *entries; /* one a lane */
 	uint32_t num_lanes, first;      /* which lane begins: each in turn, that none be favoured */
-	struct nmx_stats before[2];     /* of each port, when it began */
-	uint64_t gone[2];               /* of each port, a bit a ring: has said that its other end has gone */
+	struct nmx_stats before[BRIDGE_PORTS]; /* of each port, when it began */
+	uint64_t gone[BRIDGE_PORTS];    /* of each port, a bit a ring: has said that its other end has gone */
+	void (*each_second)(struct bridge *bridge); /* may be NULL */
 };
 
 /* The ports are open, both kinds of rings not needed.  Returns EXIT_OK, or says why not. */
-int bridge_start(struct bridge *bridge, struct port *a, struct port *b, uint32_t burst, bool force_copy);
+int bridge_start(struct bridge *bridge, struct port *const *ports, uint32_t num_ports, uint32_t burst, bool force_copy);
 /* Until a signal, an error or the end of a capture; then hands on what it has in hand, within a moment. */
 enum bridge_end bridge_run(struct bridge *bridge, struct live *live);
 void bridge_free(struct bridge *bridge);

@@ -4,11 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bridge.h"
+#include "bridge_report.h"
 #include "clock.h"
 #include "say.h"
 #include "summary.h"
-#include "units.h"
 
 struct bridge_options {
 	struct port_options port;
@@ -32,118 +31,20 @@ static const struct opt bridge_opts[] = {
 };
 /* clang-format on */
 
-static const char *end_name(enum bridge_end end)
-{
-	static const char *const names[] = { "stopped", "ended", "failed" };
-
-	return names[end];
-}
-
 /* ---- what it says */
-
-/* " (eth0: copy, eth0^: tc)": what the kernel does with packets of interfaces; "" where there is none. */
-static const char *modes(const struct bridge *bridge, char *text, size_t size)
-{
-	size_t n = 0;
-
-	text[0] = '\0';
-	for (int i = 0; i < 2; i++) {
-		const struct port *port = bridge->ports[i];
-		if (port->info.mode != NMX_MODE_NONE && n < size)
-			n += (size_t)snprintf(text + n, size - n, "%s%s: %s", n ? ", " : " (", port->name,
-			                      nmx_mode_name(port->info.mode));
-	}
-	if (n && n < size)
-		snprintf(text + n, size - n, ")");
-	return text;
-}
-
-static void say_begin(const struct bridge *bridge)
-{
-	const struct port *a = bridge->ports[0], *b = bridge->ports[1];
-	const struct bridge_way *way = &bridge->ways[0];
-	char text[2048];
-
-	modes(bridge, text, sizeof(text));
-	if (way->exchange)
-		say("bridge", "%s <-> %s: packets pass by exchanging buffers%s", a->name, b->name, text);
-	else if (way->same_region)
-		say("bridge", "%s <-> %s: packets are copied, as -c asks%s", a->name, b->name, text);
-	else
-		say("bridge",
-		    "%s <-> %s: packets are copied, for the ports have their buffers in two regions of memory%s",
-		    a->name, b->name, text);
-	for (int i = 0; i < 2; i++) {
-		const struct bridge_way *one = &bridge->ways[i];
-		bool no_rx = one->from->num_rx == 0;
-		if (no_rx || one->to->num_tx == 0)
-			say("bridge", "nothing goes from %s to %s: %s has no %s rings", one->from->name,
-			    one->to->name, no_rx ? one->from->name : one->to->name, no_rx ? "receive" : "transmit");
-	}
-}
-
-static void say_summary(const struct bridge *bridge, double seconds)
-{
-	uint64_t copied = bridge->ways[0].copied + bridge->ways[1].copied;
-	char text[UNITS_TEXT], label[2048];
-
-	for (int i = 0; i < 2; i++) {
-		const struct bridge_way *way = &bridge->ways[i];
-		snprintf(label, sizeof(label), "%s -> %s ", way->from->name, way->to->name);
-		summary_line(stdout, label, way->packets, way->bytes, seconds);
-	}
-	if (copied)
-		printf("copied   %s bytes\n", units_grouped(text, copied));
-	else
-		printf("copied   0 bytes: every packet passed by an exchange of buffers%s\n",
-		       modes(bridge, label, sizeof(label)));
-	for (int i = 0; i < 2; i++) {
-		const struct bridge_way *way = &bridge->ways[i];
-		if (way->too_long)
-			printf("dropped  %s: %s: longer than it can send\n", way->to->name,
-			       units_grouped(text, way->too_long));
-		if (way->left)
-			printf("lost     %s packets of %s, in hand when the bridge ended: %s had no room for them\n",
-			       units_grouped(text, way->left), way->from->name, way->to->name);
-		if (way->not_sent)
-			printf("         slots not taken by the other end of %s: %s\n", way->to->name,
-			       units_grouped(text, way->not_sent));
-		port_drops_say_named(bridge->ports[i], stdout);
-	}
-}
-
-static void json_port(struct json *json, const char *key, const struct port *port)
-{
-	json_object(json, key);
-	json_text(json, "port", port->name);
-	json_text(json, "mode", nmx_mode_name(port->info.mode));
-	port_drops_json(port, json);
-	json_close_object(json);
-}
-
-static void json_way(struct json *json, const char *key, const struct bridge_way *way, double seconds)
-{
-	json_object(json, key);
-	summary_json(json, way->packets, way->bytes, seconds);
-	json_u64(json, "copied", way->copied);
-	json_u64(json, "too_long", way->too_long);
-	json_u64(json, "in_hand_at_end", way->left);
-	json_u64(json, "slots_not_taken", way->not_sent);
-	json_close_object(json);
-}
 
 static void json_summary(const struct bridge *bridge, enum bridge_end end, double seconds, bool ok)
 {
 	struct json json;
 
 	json_begin(&json, stdout);
-	json_port(&json, "a", bridge->ports[0]);
-	json_port(&json, "b", bridge->ports[1]);
+	bridge_json_port(&json, "a", bridge->ports[0]);
+	bridge_json_port(&json, "b", bridge->ports[1]);
 	json_bool(&json, "exchange", bridge->ways[0].exchange);
-	json_text(&json, "end", end_name(end));
-	json_way(&json, "a_to_b", &bridge->ways[0], seconds);
-	json_way(&json, "b_to_a", &bridge->ways[1], seconds);
-	json_u64(&json, "bytes_copied", bridge->ways[0].copied + bridge->ways[1].copied);
+	json_text(&json, "end", bridge_end_name(end));
+	bridge_json_way(&json, "a_to_b", &bridge->ways[0], seconds);
+	bridge_json_way(&json, "b_to_a", &bridge->ways[1], seconds);
+	json_u64(&json, "bytes_copied", bridge_copied(bridge));
 	json_bool(&json, "ok", ok);
 	json_end(&json);
 }
@@ -155,9 +56,9 @@ static int run_on(struct port *a, struct port *b, const struct bridge_options *o
 	struct bridge bridge;
 	struct live live;
 
-	if (bridge_start(&bridge, a, b, (uint32_t)options->burst, options->copy) != EXIT_OK)
+	if (bridge_start(&bridge, (struct port *[]){ a, b }, 2, (uint32_t)options->burst, options->copy) != EXIT_OK)
 		return EXIT_FAILED;
-	say_begin(&bridge);
+	bridge_say_begin(&bridge);
 	if (strcmp(a->link.name, b->link.name) == 0) /* the interface and its host: one is enough to tell of the link */
 		link_start(&b->link, "bridge", "");
 	link_await((struct link *[]){ &a->link, &b->link }, 2, options->wait_ns);
@@ -172,7 +73,7 @@ static int run_on(struct port *a, struct port *b, const struct bridge_options *o
 	if (options->json)
 		json_summary(&bridge, end, seconds, ok);
 	else
-		say_summary(&bridge, seconds);
+		bridge_say_summary(&bridge, seconds);
 	bridge_free(&bridge);
 	return summary_exit("bridge", stdout, ok);
 }

@@ -3,31 +3,39 @@
 #include "commands.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <nmx/switch.h>
 
-#include "json.h"
+#include "attach.h"
 #include "say.h"
 #include "summary.h"
+#include "switch_show.h"
 
 #define MAX_NUMBER 65535
 
 struct switch_options {
-	const char *action, *name, *backend, *directory, *segment;
-	uint64_t rings, slots, mem_id;
-	bool host, json;
+	const char *action, *name, *backend, *directory, *segment, *log;
+	uint64_t rings, slots, mem_id, flood_pps;
+	bool host, daemon, json, quiet;
 };
 
 #define AT(field) offsetof(struct switch_options, field)
 /* clang-format off */
 static const struct opt switch_opts[] = {
-	{ 0, NULL, OPT_TEXT, AT(action), "ACTION", "list, create, remove, attach or detach", 0, 0 },
-	{ 0, NULL, OPT_TEXT, AT(name), "[NAME]", "vale0:eth0 to attach and detach, v0 to create and remove; of no use to list", 0, 0 },
+	{ 0, NULL, OPT_TEXT, AT(action), "ACTION", "list, show, create, remove, attach or detach", 0, 0 },
+	{ 0, NULL, OPT_TEXT, AT(name), "[NAME]",
+	  "vale0:eth0 to attach and detach; vale0 to show, if not all; vale0:a or, of netmap, v0 to create and remove", 0, 0 },
 	{ 0, "backend", OPT_TEXT, AT(backend), "BACKEND", "netmap: the kernel's switches; switch: those in user space", 0, 0 },
 	{ 0, "host", OPT_FLAG, AT(host), NULL, "attach: the host's rings too, so that the host stays reachable", 0, 0 },
+	{ 'd', "daemon", OPT_FLAG, AT(daemon), NULL, "attach, user space: in a process of its own, until detach", 0, 0 },
+	{ 0, "flood-limit", OPT_RATE, AT(flood_pps), "N", "attach, user space: packets a second from the interface to everybody, or max (default: 10k)",
+	  1, UINT32_MAX },
+	{ 0, "log", OPT_TEXT, AT(log), "FILE", "attach -d: what it has to say, and the summary", 0, 0 },
+	{ 'q', "quiet", OPT_FLAG, AT(quiet), NULL, "attach, user space: no live rate", 0, 0 },
 	{ 0, "rings", OPT_COUNT, AT(rings), "N", "create: rings each way", 1, MAX_NUMBER },
-	{ 0, "slots", OPT_COUNT, AT(slots), "N", "create: slots of a ring", 1, MAX_NUMBER },
+	{ 0, "slots", OPT_COUNT, AT(slots), "N", "create, and attach in user space: slots of a ring", 1, MAX_NUMBER },
 	{ 0, "memory", OPT_COUNT, AT(mem_id), "ID", "create, netmap: in this memory (1: that of the interfaces)", 1, MAX_NUMBER },
 	{ 0, "json", OPT_FLAG, AT(json), NULL, "one JSON object", 0, 0 },
 	{ 0, "dir", OPT_TEXT, AT(directory), "DIR", "directory of switches in user space", 0, 0 },
@@ -42,40 +50,15 @@ struct listing {
 	unsigned ports;
 };
 
-static void show_as_json(struct json *json, const struct nmx_switch_port *port)
-{
-	json_object(json, NULL);
-	json_text(json, "name", port->name);
-	json_text(json, "backend", nmx_backend_name((enum nmx_backend)port->backend));
-	json_u64(json, "switch", port->switch_index);
-	json_u64(json, "port", port->index);
-	json_text(json, "user", port->user);
-	json_bool(json, "stuck", port->stuck);
-	if (port->has_stats) {
-		json_u64(json, "rx_packets", port->stats.rx_packets);
-		json_u64(json, "rx_bytes", port->stats.rx_bytes);
-		json_u64(json, "tx_packets", port->stats.tx_packets);
-		json_u64(json, "tx_bytes", port->stats.tx_bytes);
-		json_u64(json, "drop_full", port->stats.drop_full);
-	}
-	json_close_object(json);
-}
-
 static int show(const struct nmx_switch_port *port, void *arg)
 {
 	struct listing *listing = arg;
 
 	listing->ports++;
-	if (listing->json) {
-		show_as_json(listing->json, port);
-		return 0;
-	}
-	printf("%-7s switch %-3u port %-3u %-20s %s%s", nmx_backend_name((enum nmx_backend)port->backend), port->switch_index, port->index, port->name,
-	       port->user, port->stuck ? "stuck: netmap has lost its name in the switch, and can neither detach nor remove it" : "");
-	if (port->has_stats)
-		printf("  received %llu, sent %llu, dropped for lack of room %llu packets", (unsigned long long)port->stats.rx_packets,
-		       (unsigned long long)port->stats.tx_packets, (unsigned long long)port->stats.drop_full);
-	putchar('\n');
+	if (listing->json)
+		switch_port_json(port, listing->json);
+	else
+		switch_port_say(port);
 	return 0;
 }
 
@@ -117,8 +100,8 @@ static bool list(const struct nmx_switch_options *o, bool as_json)
 
 static int create(const char *name, const struct nmx_switch_options *o, struct nmx_report *why) { return nmx_switch_create(name, o, why); }
 static int remove_port(const char *name, const struct nmx_switch_options *o, struct nmx_report *why) { return nmx_switch_remove(name, o, why); }
-static int attach(const char *name, const struct nmx_switch_options *o, struct nmx_report *why) { return nmx_switch_attach(name, o, why); }
-static int detach(const char *name, const struct nmx_switch_options *o, struct nmx_report *why) { return nmx_switch_detach(name, o, why); }
+static int attach_port(const char *name, const struct nmx_switch_options *o, struct nmx_report *why) { return nmx_switch_attach(name, o, why); }
+static int detach_port(const char *name, const struct nmx_switch_options *o, struct nmx_report *why) { return nmx_switch_detach(name, o, why); }
 
 static const struct action {
 	const char *word, *example;
@@ -127,30 +110,61 @@ static const struct action {
 } actions[] = {
 	{ "create", "v0", create, false },
 	{ "remove", "v0", remove_port, false },
-	{ "attach", "vale0:eth0", attach, true },
-	{ "detach", "vale0:eth0", detach, true },
+	{ "attach", "vale0:eth0", attach_port, true },
+	{ "detach", "vale0:eth0", detach_port, true },
 };
 
-static bool act(const struct action *action, const char *name, const struct nmx_switch_options *o, bool as_json)
+/* index -1: it has none, or was not done.  why: what went wrong, NULL when nothing did; "" when that was said. */
+static void say_done(const char *word, const struct switch_options *given, int index, const char *why)
+{
+	struct json json;
+
+	if (given->json) {
+		json_begin(&json, stdout);
+		json_text(&json, "action", word);
+		json_text(&json, "name", given->name);
+		if (index >= 0)
+			json_u64(&json, "port", (uint64_t)index);
+		json_text(&json, "error", why ? why : "");
+		json_bool(&json, "ok", !why);
+		json_end(&json);
+	} else if (index >= 0)
+		printf("%s %s: port %d\n", word, given->name, index);
+	if (why && *why)
+		say("switch", "%s", why);
+}
+
+static bool in_user_space(const struct nmx_switch_options *o)
+{
+	const char *backend = getenv("NMX_BACKEND");
+
+	return o->backend ? o->backend == NMX_SWITCH : !backend || strcmp(backend, "netmap") != 0;
+}
+
+/* Interfaces come into a switch of user space by a process of ours, and go with it. */
+static int by_a_process(const struct action *action, const struct switch_options *given)
+{
+	struct attach_options o = { .directory = given->directory, .segment = given->segment, .log = given->log, .slots = given->slots,
+		                    .flood_pps = given->flood_pps, .host = given->host, .daemon = given->daemon, .json = given->json,
+		                    .quiet = given->quiet };
+	char why[700] = "";
+
+	if (action->act == attach_port)
+		return attach(given->name, &o);
+	bool done = detach(given->name, &o, why, sizeof(why)) == EXIT_OK;
+	say_done(action->word, given, -1, done ? NULL : why);
+	return summary_exit("switch", stdout, done);
+}
+
+static int act(const struct action *action, const struct switch_options *given, const struct nmx_switch_options *o)
 {
 	struct nmx_report why;
-	struct json json;
-	int index = action->act(name, o, &why);
+	int result = action->act(given->name, o, &why);
 
-	if (as_json) {
-		json_begin(&json, stdout);
-		json_text(&json, "action", action->word);
-		json_text(&json, "name", name);
-		if (index >= 0 && action->has_index)
-			json_u64(&json, "port", (uint64_t)index);
-		json_text(&json, "error", index < 0 ? why.text : "");
-		json_bool(&json, "ok", index >= 0);
-		json_end(&json);
-	} else if (index >= 0 && action->has_index)
-		printf("%s %s: port %d\n", action->word, name, index);
-	if (index < 0)
-		say("switch", "%s", why.text);
-	return index >= 0;
+	if (result == NMX_ERR_FALLBACK_UNSUPPORTED && action->has_index && in_user_space(o))
+		return by_a_process(action, given);
+	say_done(action->word, given, action->has_index && result >= 0 ? result : -1, result < 0 ? why.text : NULL);
+	return summary_exit("switch", stdout, result >= 0);
 }
 
 /* ---- the command */
@@ -163,39 +177,52 @@ static bool read_backend(const char *text, uint32_t *backend)
 	return !text || *backend;
 }
 
-static int switch_command(const void *given)
+static const struct action *find_action(const char *word)
 {
-	const struct switch_options *given_options = given;
-	struct nmx_switch_options o = { .flags = given_options->host ? NMX_SWITCH_HOST : 0, .tx_rings = (uint32_t)given_options->rings,
-		                        .rx_rings = (uint32_t)given_options->rings, .tx_slots = (uint32_t)given_options->slots,
-		                        .rx_slots = (uint32_t)given_options->slots, .mem_id = (uint32_t)given_options->mem_id,
-		                        .directory = given_options->directory, .segment = given_options->segment };
-	const struct action *action = NULL;
-	bool lists = strcmp(given_options->action, "list") == 0;
-
 	for (unsigned i = 0; i < sizeof(actions) / sizeof(*actions); i++)
-		if (strcmp(given_options->action, actions[i].word) == 0)
-			action = &actions[i];
-	if (!read_backend(given_options->backend, &o.backend))
-		return say("switch", "\"%s\" has no switches; --backend is netmap or switch", given_options->backend), EXIT_USAGE;
-	if (!lists && !action)
-		return say("switch", "\"%s\" is no action; list, create, remove, attach and detach are", given_options->action), EXIT_USAGE;
-	if (lists && given_options->name)
-		return say("switch", "list takes no name, and was given \"%s\"", given_options->name), EXIT_USAGE;
-	if (action && !given_options->name)
+		if (strcmp(word, actions[i].word) == 0)
+			return &actions[i];
+	return NULL;
+}
+
+static int switch_command(const void *given_options)
+{
+	const struct switch_options *given = given_options;
+	struct nmx_switch_options o = { .flags = given->host ? NMX_SWITCH_HOST : 0, .tx_rings = (uint32_t)given->rings,
+		                        .rx_rings = (uint32_t)given->rings, .tx_slots = (uint32_t)given->slots,
+		                        .rx_slots = (uint32_t)given->slots, .mem_id = (uint32_t)given->mem_id,
+		                        .directory = given->directory, .segment = given->segment };
+	const struct action *action = find_action(given->action);
+	bool lists = strcmp(given->action, "list") == 0, shows = strcmp(given->action, "show") == 0;
+
+	if (!read_backend(given->backend, &o.backend))
+		return say("switch", "\"%s\" has no switches; --backend is netmap or switch", given->backend), EXIT_USAGE;
+	if (!lists && !shows && !action)
+		return say("switch", "\"%s\" is no action; list, show, create, remove, attach and detach are", given->action), EXIT_USAGE;
+	if (lists && given->name)
+		return say("switch", "list takes no name, and was given \"%s\"; nmx switch show %s", given->name, given->name), EXIT_USAGE;
+	if (action && !given->name)
 		return say("switch", "%s lacks a name: nmx switch %s %s", action->word, action->word, action->example), EXIT_USAGE;
-	return summary_exit("switch", stdout, lists ? list(&o, given_options->json) : act(action, given_options->name, &o, given_options->json));
+	if (action)
+		return act(action, given, &o);
+	return summary_exit("switch", stdout, lists ? list(&o, given->json) : switch_show(given->name, &o, given->json));
 }
 
 const struct command cmd_switch = {
 	.name = "switch",
-	.summary = "list what is in switches; put interfaces in and take them out",
-	.details = "What is attached stays when this command ends, until it is detached.  Without --host the host gets nothing more\n"
-		   "of what an attached interface receives.\n"
-		   "Exit status 1: it could not be done.\n",
+	.summary = "what is in switches; put interfaces in and take them out",
+	.details =
+	    "    nmx switch show vale0            ports, their users, counters, and the addresses that are known\n"
+	    "    nmx switch attach vale0:eth0     forwards between eth0 and the switch until it is stopped (-d: until detach)\n"
+	    "    nmx switch detach vale0:eth0\n"
+	    "In user space an interface is in a switch as long as a process forwards for it: attach is that process.  With --host\n"
+	    "the host's own stack is another port, vale0:eth0-host; without, the host gets nothing more of what eth0 receives.\n"
+	    "What goes to everybody is limited (--flood-limit), for there is no spanning tree to cut loops.\n"
+	    "Of netmap, what is attached stays when this command ends, until it is detached.\n"
+	    "Exit status 1: it could not be done; of attach also: the interface vanished.\n",
 	.opts = switch_opts,
 	.num_opts = sizeof(switch_opts) / sizeof(*switch_opts),
 	.size = sizeof(struct switch_options),
-	.defaults = &(const struct switch_options){ .action = NULL },
+	.defaults = &(const struct switch_options){ .flood_pps = 10000 },
 	.run = switch_command,
 };

@@ -85,6 +85,7 @@ int port_open_any(struct port *port, const char *command, const struct port_opti
 		.flags = flags,
 		.directory = options->directory,
 		.segment = options->segment,
+		.flood_pps = (uint32_t)options->flood_pps,
 	};
 	struct nmx_report report = { 0 };
 	char interface[IFNAMSIZ];
@@ -129,17 +130,16 @@ int port_wait_rx(struct port *port, int timeout_ms)
 	return nmx_wait(entries, n, timeout_ms);
 }
 
-#define CAUSES 8
+#define CAUSES 10
 struct cause {
 	uint64_t count;
 	const char *key, *what;
 };
 
-static void list_drops(const struct port *port, struct cause causes[CAUSES])
+static void list_drops(const struct nmx_stats *stats, struct cause causes[CAUSES])
 {
-	struct nmx_stats s = { 0 };
+	const struct nmx_stats s = *stats;
 
-	nmx_port_stats(port->nm, &s);
 	causes[0] = (struct cause){ s.drop_full, "full", "the destination was full" };
 	causes[1] = (struct cause){ s.drop_too_long, "too_long", "too long" };
 	causes[2] = (struct cause){ s.drop_too_short, "too_short", "empty" };
@@ -148,6 +148,8 @@ static void list_drops(const struct port *port, struct cause causes[CAUSES])
 	causes[5] = (struct cause){ s.drop_kernel, "kernel", "dropped by the kernel" };
 	causes[6] = (struct cause){ s.drop_unread, "unread", "received and never read" };
 	causes[7] = (struct cause){ s.drop_device, "device", "dropped by the interface" };
+	causes[8] = (struct cause){ s.drop_no_port, "no_port", "for nobody but its sender, or for a port that went" };
+	causes[9] = (struct cause){ s.drop_flood, "flood", "more for everybody than is let through" };
 }
 
 uint64_t port_not_sent(const struct port *port)
@@ -158,11 +160,11 @@ uint64_t port_not_sent(const struct port *port)
 	return s.drop_kernel + s.drop_too_long + s.drop_too_short + s.drop_invalid;
 }
 
-void port_drops_json(const struct port *port, struct json *json)
+void stats_drops_json(const struct nmx_stats *stats, struct json *json)
 {
 	struct cause causes[CAUSES];
 
-	list_drops(port, causes);
+	list_drops(stats, causes);
 	json_object(json, "drops");
 	for (int i = 0; i < CAUSES; i++)
 		if (causes[i].count)
@@ -170,26 +172,44 @@ void port_drops_json(const struct port *port, struct json *json)
 	json_close_object(json);
 }
 
-static void say_drops(const struct port *port, FILE *to, bool named)
+void stats_drops_say(const struct nmx_stats *stats, const char *name, FILE *to)
 {
 	struct cause causes[CAUSES];
 	char text[UNITS_TEXT];
 
-	list_drops(port, causes);
+	list_drops(stats, causes);
 	for (int i = 0; i < CAUSES; i++)
 		if (causes[i].count)
-			fprintf(to, "dropped  %s%s%s: %s\n", named ? port->name : "", named ? ": " : "",
-				units_grouped(text, causes[i].count), causes[i].what);
+			fprintf(to, "dropped  %s%s%s: %s\n", name, *name ? ": " : "", units_grouped(text, causes[i].count), causes[i].what);
+}
+
+static struct nmx_stats stats_of(const struct port *port)
+{
+	struct nmx_stats stats = { 0 };
+
+	nmx_port_stats(port->nm, &stats);
+	return stats;
+}
+
+void port_drops_json(const struct port *port, struct json *json)
+{
+	struct nmx_stats stats = stats_of(port);
+
+	stats_drops_json(&stats, json);
 }
 
 void port_drops_say(const struct port *port, FILE *to)
 {
-	say_drops(port, to, false);
+	struct nmx_stats stats = stats_of(port);
+
+	stats_drops_say(&stats, "", to);
 }
 
 void port_drops_say_named(const struct port *port, FILE *to)
 {
-	say_drops(port, to, true);
+	struct nmx_stats stats = stats_of(port);
+
+	stats_drops_say(&stats, port->name, to);
 }
 
 int port_say_error(const struct port *port, int err)

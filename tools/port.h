@@ -12,6 +12,7 @@
 struct port_options {
 	const char *name, *directory, *segment;
 	uint64_t slots;
+	uint64_t flood_pps; /* of a port of a switch; 0: no limit */
 };
 
 /* Rows of a table of options, for a struct with a member `struct port_options port`. */
@@ -52,6 +53,10 @@ uint64_t port_not_sent(const struct port *port);
 void port_drops_json(const struct port *port, struct json *json);
 void port_drops_say(const struct port *port, FILE *to);
 void port_drops_say_named(const struct port *port, FILE *to); /* for commands with several ports */
+
+/* The same of counters that are not of a port of ours; name may be "". */
+void stats_drops_json(const struct nmx_stats *stats, struct json *json);
+void stats_drops_say(const struct nmx_stats *stats, const char *name, FILE *to);
 
 /* An error of a ring, with the port's name.  Returns EXIT_FAILED. */
 int port_say_error(const struct port *port, int err);

@@ -15,7 +15,7 @@ extern "C" {
 #endif
 
 /* Whether ports of a backend can be opened here: 0, or NMX_ERR_UNSUPPORTED_PLATFORM, and why not in the report.
- * NMX_PIPE also looks at the directory: errors as nmx_open(). */
+ * NMX_PIPE and NMX_SWITCH also look at the directory: errors as nmx_open(). */
 NMX_MUST_CHECK int nmx_backend_probe(enum nmx_backend backend, const char *directory, struct nmx_report *report);
 
 /* What a name means and whether it could be opened now, without opening it: 0 or what nmx_open() would return, and a
@@ -107,6 +107,7 @@ struct nmx_interface_info {
 	uint64_t memlock, memlock_needed; /* bytes; UINT64_MAX: no limit */
 	struct nmx_report rights; /* err is 0, or NMX_ERR_PERMISSION, and the text says which are lacking and what gives them */
 	uint32_t backend;         /* enum nmx_backend: by which a port of the name would be; rights, users and memory are said of AF_XDP */
+	int32_t peer_ifindex;     /* of a veth pair: the other end, where it is in this network namespace; 0 */
 };
 
 /* Looks at the interface that a port's name ("eth0", "xdp:eth0-2", "eth0^") is about.  Changes and opens nothing.

@@ -15,10 +15,14 @@ struct netmap_slot {
 	uint32_t buf_idx; /* which buffer; 0 is none */
 	uint16_t len;     /* bytes of this fragment, never of the whole packet */
 	uint16_t flags;   /* NS_* */
-	uint64_t ptr;     /* not used by the user-space backends */
+	uint64_t ptr;     /* of NS_INDIRECT */
 };
 #define NS_BUF_CHANGED 0x0001 /* buf_idx was exchanged by the user */
+#define NS_NO_LEARN    0x0008 /* switch ports, transmit: its source address says nothing */
+#define NS_INDIRECT    0x0010 /* switch ports, transmit: the data are at ptr, in the program's memory */
 #define NS_MOREFRAG    0x0020 /* the packet goes on in the next slot */
+#define NS_PORT_SHIFT  8
+#define NS_PORT_MASK   (0xff << NS_PORT_SHIFT) /* switch ports, transmit: not 0: to the port of this number */
 #define NETMAP_MAX_FRAGS 64   /* slots of one packet */
 
 /* [head, tail) belongs to the user of the ring, the rest to the backend.  head and cur are written by

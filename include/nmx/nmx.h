@@ -5,7 +5,8 @@
  * port     what a name opens; has transmit and receive rings of its own
  * ring     transmit or receive, numbered from 0 each; checked out by one user at a time
  * pipe     two ports, x{1 and x}1, each sending what the other receives
- * segment  the region in a namespace directory that all pipes of it share: their buffers can be exchanged
+ * switch   up to 254 ports, vale0:a, vale0:b, ..., that forward by address among them, as in vale(4)
+ * segment  the region in a namespace directory that all pipes and switches of it share: their buffers can be exchanged
  *
  * Every call here is control: it may allocate, lock and enter the kernel, and (unless it says otherwise) may
  * be called from any thread.  Packets are in <nmx/ring.h>, included here.
@@ -55,13 +56,14 @@ enum nmx_mode {
 const char *nmx_mode_name(uint32_t mode);
 
 enum nmx_option_flags {
-	NMX_EXCLUSIVE = 1 << 0, /* nobody else may open the port (pipe ends in user space always are) */
+	NMX_EXCLUSIVE = 1 << 0, /* nobody else may open the port (pipe ends and switch ports of user space always are) */
 	NMX_TX_ONLY   = 1 << 1,
 	NMX_RX_ONLY   = 1 << 2,
 	NMX_ZERO_COPY = 1 << 3, /* interfaces: fail rather than fall back to copy mode */
 	NMX_CHAINS    = 1 << 4, /* accept packets longer than a slot, as chains (NMX_MORE).  Without it a
 	                         * port never shows a chain; longer packets are dropped and counted */
-	NMX_BLOCKING  = 1 << 5, /* switch ports: a full destination holds the sender instead of dropping */
+	NMX_BLOCKING  = 1 << 5, /* switch ports: what finds its destination full waits in the ring instead of being
+	                         * dropped ("@block" in the name).  Not what goes to several: that never waits */
 	NMX_PROMISC   = 1 << 6, /* interfaces: receive also what is for other addresses, by packet membership,
 	                         * undone by the kernel; without effect on other ports */
 	NMX_BUSY_POLL = 1 << 7, /* interfaces: a sync drives the device itself instead of leaving that to
@@ -74,8 +76,8 @@ enum nmx_option_flags {
  * that you compiled with; fields are only ever added at the end. */
 struct nmx_options {
 	uint32_t tx_rings, rx_rings; /* 0: 1 on software ports; one per hardware queue on interfaces */
-	uint32_t tx_slots, rx_slots; /* 2 to 32768; 0: 1024, or what the other end of the pipe has.  netmap: what it
-	                              * makes of that; the report says it */
+	uint32_t tx_slots, rx_slots; /* 2 to 32768; 0: 1024, or what the other end of the pipe has; switch ports: 256.
+	                              * netmap: what it makes of that; the report says it */
 	uint32_t extra_bufs;         /* spares for nmx_buf_get(); 0: none */
 	uint32_t flags;              /* enum nmx_option_flags */
 	uint32_t backend;            /* enum nmx_backend; also $NMX_BACKEND.  0: an interface is netmap's where there is
@@ -83,6 +85,8 @@ struct nmx_options {
 	uint32_t segment_bufs;       /* buffers of the segment, if this open makes it; 0: 262144 (sparse) */
 	const char *directory;       /* namespace of pipes and switches; NULL: $NMX_DIR, else per user */
 	const char *segment;         /* in it; NULL: "default" */
+	uint32_t flood_pps;          /* switch ports: packets a second of each transmit ring that may go to everybody, a
+	                              * tenth of that at once; more are dropped (drop_flood).  0: any number */
 };
 
 /* Opens a port.  name: netmap's grammar ("netmap:eth0", "eth0^", "vale0:a", "x{1"; README, "Names").
@@ -124,6 +128,7 @@ struct nmx_info {
 	char name[64];        /* as it would be opened again; cut when it is longer (a capture's file) */
 	uint32_t mode;        /* enum nmx_mode */
 	uint32_t rx_queues, tx_queues; /* of the interface, that this port has taken */
+	uint32_t switch_port; /* its number at its switch (NS_PORT_SHIFT); 0: not a port of a switch */
 };
 void nmx_port_info_sized(const struct nmx_port *port, struct nmx_info *info, size_t size);
 static inline void nmx_port_info(const struct nmx_port *port, struct nmx_info *info)
@@ -170,10 +175,10 @@ int nmx_port_fd(struct nmx_port *port);
  * counter. */
 struct nmx_stats {
 	uint64_t rx_packets, rx_bytes, rx_syncs, tx_packets, tx_bytes, tx_syncs;
-	uint64_t drop_full;      /* the destination had no room */
+	uint64_t drop_full;      /* sent, and the destination had no room; of what goes to several, each copy counts */
 	uint64_t drop_too_long;  /* a chain at a port without NMX_CHAINS, or longer than the ring can hold */
-	uint64_t drop_too_short; /* empty */
-	uint64_t drop_no_buffer; /* interfaces: all buffers of the ring were full: the receiver was too slow, or needs more slots */
+	uint64_t drop_too_short; /* empty; switch ports: less than 14 bytes in the first slot */
+	uint64_t drop_no_buffer; /* to be received, and the ring was full (interfaces, switch ports): too slow, or too few slots */
 	uint64_t drop_invalid;   /* shared memory or a device held nonsense */
 	uint64_t drop_kernel;    /* interfaces: the kernel or the device did not take a packet to be sent (longer than the MTU
 	                          * of either end, no link), or refused a received one */
@@ -184,6 +189,9 @@ struct nmx_stats {
 	/* Bytes that had to be copied between memory regions, or into what a device registered. */
 	uint64_t rx_copied_bytes, tx_copied_bytes;
 	uint64_t drop_device;    /* counted by the interface itself, since the port was opened */
+	uint64_t drop_no_port;   /* switch ports: sent to where it came from, to a number that no port has, or to a port that
+	                          * went meanwhile or does not receive */
+	uint64_t drop_flood;     /* switch ports: for everybody, and more than flood_pps */
 };
 void nmx_port_stats_sized(const struct nmx_port *port, struct nmx_stats *stats, size_t size);
 static inline void nmx_port_stats(const struct nmx_port *port, struct nmx_stats *stats)

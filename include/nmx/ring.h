@@ -434,6 +434,16 @@ static inline void nmx_batch_trim(struct nmx_batch *batch, uint32_t len)
 		batch->slots[last].len = (uint16_t)len;
 }
 
+/* The slot of the packet or fragment just added, for what else netmap(4) keeps there: of a packet's first slot at a port of
+ * a switch NS_NO_LEARN and NS_PORT_MASK in flags; NS_INDIRECT in flags of any, with ptr.  NULL: none was added yet. */
+static inline struct netmap_slot *nmx_batch_slot(struct nmx_batch *batch)
+{
+	NMX__CHECK(batch->tx, batch->next, batch->slots, "nmx_batch_slot: the batch is not open");
+	if (batch->next == batch->tx->ring->head)
+		return NULL;
+	return &batch->slots[(batch->next ? batch->next : batch->num_slots) - 1];
+}
+
 /* Closes the batch and makes its packets the ring's: they go at the next nmx_tx_sync().  Slots not
  * filled, and a chain without its end, are not sent.  Of a batch that is closed already, nothing is. */
 static inline void nmx_batch_commit(struct nmx_batch *batch)

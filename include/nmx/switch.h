@@ -48,7 +48,9 @@ struct nmx_switch_port {
 	char user[96];         /* "nmx (process 12)"; "": none, or not known (the kernel does not tell) */
 	bool has_stats;        /* what follows is counted */
 	struct nmx_stats stats;
-	bool stuck; /* it can be neither detached nor removed: netmap has lost the name that it is attached by */
+	uint32_t tx_rings, rx_rings, tx_slots, rx_slots; /* 0: not known */
+	bool stays;            /* nmx_switch_create() made it */
+	bool stuck;            /* it can be neither detached nor removed: netmap has lost the name that it is attached by */
 };
 
 /* Calls fn for each port of each switch of the backend until it returns non-zero.  Returns that, or 0, or an error. */
@@ -56,7 +58,20 @@ NMX_MUST_CHECK int nmx_switch_list_sized(const struct nmx_switch_options *option
                                          int (*fn)(const struct nmx_switch_port *port, void *arg), void *arg,
                                          struct nmx_report *report);
 
-/* Makes a persistent port; of netmap it is called as an interface is ("v0", at most 15 characters), and comes into a
+/* An address that a switch knows. */
+struct nmx_switch_address {
+	uint8_t mac[6];
+	uint32_t port;  /* index in the switch */
+	uint32_t age_s; /* since something last came from there */
+};
+/* Calls fn for each address that the switch ("vale0") has learnt, until it returns non-zero.  Returns that, or 0, or an
+ * error.  Errors: NMX_ERR_NO_SUCH  there is no such switch
+ *                 NMX_ERR_FALLBACK_UNSUPPORTED  the kernel does not tell */
+NMX_MUST_CHECK int nmx_switch_table_sized(const char *name, const struct nmx_switch_options *options, size_t options_size,
+                                          int (*fn)(const struct nmx_switch_address *address, void *arg), void *arg,
+                                          struct nmx_report *report);
+
+/* Makes a persistent port, in user space "vale0:a" or, to stay without ports, a switch: "vale0".  Of netmap it is called as an interface is ("v0", at most 15 characters), and comes into a
  * switch by nmx_switch_attach().
  * Errors: NMX_ERR_BUSY  there is a port or an interface of this name. */
 NMX_MUST_CHECK int nmx_switch_create_sized(const char *name, const struct nmx_switch_options *options, size_t options_size,
@@ -85,6 +100,12 @@ NMX_MUST_CHECK static inline int nmx_switch_list(const struct nmx_switch_options
                                                  struct nmx_report *report)
 {
 	return nmx_switch_list_sized(options, sizeof(*options), fn, arg, report);
+}
+NMX_MUST_CHECK static inline int nmx_switch_table(const char *name, const struct nmx_switch_options *options,
+                                                  int (*fn)(const struct nmx_switch_address *address, void *arg), void *arg,
+                                                  struct nmx_report *report)
+{
+	return nmx_switch_table_sized(name, options, sizeof(*options), fn, arg, report);
 }
 NMX_MUST_CHECK static inline int nmx_switch_create(const char *name, const struct nmx_switch_options *options, struct nmx_report *report)
 {

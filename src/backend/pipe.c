@@ -50,7 +50,7 @@ static uint32_t or_default(uint32_t value, uint32_t otherwise) { return value ? 
 /* Of a pipe that this open makes: the other end gets the mirror image. */
 static struct nmx__record_geometry new_geometry(const struct nmx_options *o, uint32_t end)
 {
-	struct nmx__record_geometry g;
+	struct nmx__record_geometry g = { .kind = NMX__RECORD_PIPE };
 
 	g.rings[end] = (uint16_t)or_default(o->tx_rings, 1);
 	g.rings[!end] = (uint16_t)or_default(o->rx_rings, 1);
@@ -76,12 +76,12 @@ static int find_record(struct nmx_port *port, struct pipe_port *pipe, struct nmx
 	int err;
 
 	snprintf(key, sizeof(key), "%s{%s", port->name.base, port->name.pipe);
-	pipe->record = nmx__record_find(pipe->seg, key);
+	pipe->record = nmx__record_find(pipe->seg, NMX__RECORD_PIPE, key);
 	if (!pipe->record) {
 		pipe->geometry = new_geometry(o, pipe->end);
-		return nmx__record_make(pipe->seg, key, &pipe->geometry, &pipe->record, why);
+		return nmx__record_make(pipe->seg, &(struct nmx__record_plan){ .name = key, .geometry = pipe->geometry }, &pipe->record, why);
 	}
-	if (!nmx__record_read(pipe->seg, pipe->record, &pipe->geometry))
+	if (!nmx__record_read(pipe->seg, pipe->record, &pipe->geometry) || pipe->geometry.kind != NMX__RECORD_PIPE)
 		return nmx__fail(why, NMX_ERR_CORRUPT, 0, "the segment \"%s/%s\" holds nonsense about the pipe \"%s\"", pipe->seg->dir.path,
 		                 pipe->seg->name, key);
 	taken = atomic_load(&pipe->record->end[pipe->end]);

@@ -28,6 +28,7 @@ static void copy_link(struct nmx_interface_info *info, const struct nmx__link *l
 	snprintf(info->name, sizeof(info->name), "%.15s", link->name);
 	snprintf(info->kind, sizeof(info->kind), "%.15s", link->kind);
 	info->ifindex = link->ifindex;
+	info->peer_ifindex = link->peer_ifindex;
 	info->mtu = link->mtu;
 	info->up = (link->flags & IFF_UP) != 0;
 	info->running = (link->flags & IFF_RUNNING) != 0;

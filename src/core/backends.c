@@ -6,14 +6,9 @@
 #include "base/report.h"
 #include "core/port.h"
 
-static const struct nmx__backend switch_backend = {
-	.id = NMX_SWITCH,
-	.missing = "the switch is not served by this version; a pipe connects two programs: x{1 and x}1",
-};
-
 /* In the order in which a plain name tries them. */
 static const struct nmx__backend *const backends[] = {
-	&nmx__netmap_backend, &nmx__xdp_backend,  &switch_backend,    &nmx__pipe_backend,
+	&nmx__netmap_backend, &nmx__xdp_backend,  &nmx__switch_backend, &nmx__pipe_backend,
 	&nmx__loop_backend, &nmx__null_backend, &nmx__pcap_backend,
 };
 enum { NUM_BACKENDS = sizeof(backends) / sizeof(backends[0]) };

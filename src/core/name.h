@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* Port names: netmap's grammar as libnetmap reads it, plus the prefixes and one option of nmx.
+/* Port names: netmap's grammar as libnetmap reads it, plus the prefixes and two options of nmx.
  *
  *   name    [netmap:]port[rings][/flags][@memory][options]   /flags and @memory also repeated, in any order
  *           xdp:..., loop:..., null:...   the same; no pipes.  loop: and null: need no port
@@ -11,9 +11,10 @@
  *   rings   (none) all of the NIC, -N one of them, ^ the host's, ^N one of those, * NIC and host; N < 4095
  *   flags   any of xztrRT, but not both R and T
  *   memory  1 to 65535
- *   options @share=PORT  @extmem=FILE  @conf=RINGS  @offset=INITIAL  @segment=NAME, or with keys,
- *           @conf:tx-rings=2,slots=512 (libnetmap.h documents them); each option and each key once.  A more
- *           specific key overrides a general one.  Values hold no '@', and in a list of keys no ','
+ *   options @share=PORT  @extmem=FILE  @conf=RINGS  @offset=INITIAL  @segment=NAME  @block, or with
+ *           keys, @conf:tx-rings=2,slots=512 (libnetmap.h documents them); each option and each key once.  A more
+ *           specific key overrides a general one.  Values hold no '@', and in a list of keys no ','.  @block is of
+ *           switch ports, and takes no value
  *
  * ID is letters, digits and '_'.  NAME is anything but blanks, control characters and the separators : { } ^ * / @
  * and does not begin with '-', end in '-' and digits, equal "." or "..", nor, in a plain name, begin with "vale"
@@ -44,6 +45,7 @@ enum nmx__name_flags {
 	NMX__NAME_MON_RX    = 1 << 3, /* /r */
 	NMX__NAME_RX_ONLY   = 1 << 4, /* /R */
 	NMX__NAME_TX_ONLY   = 1 << 5, /* /T */
+	NMX__NAME_BLOCK     = 1 << 6, /* @block */
 };
 
 struct nmx__name {

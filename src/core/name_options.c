@@ -130,6 +130,17 @@ static const struct key offset_keys[] = {
 	{ "bits", read_number, FIELD(offset_bits), 0, 1, BITS_LAST },
 };
 
+/* What is set by the option's name alone. */
+static int read_block(struct nmx__parser *p, struct nmx__part body, struct nmx__part word)
+{
+	if (word.len < body.len)
+		return nmx__name_refuse(p, body, "has a value, and takes none; write @block");
+	if (p->name->backend != NMX_SWITCH)
+		return nmx__name_refuse(p, body, "is for ports of switches; write vale0:a@block (others never drop what they cannot send)");
+	p->name->flags |= NMX__NAME_BLOCK;
+	return 0;
+}
+
 static const struct option {
 	const char *word, *example;
 	const struct key *keys;
@@ -142,6 +153,7 @@ static const struct option {
 	{ "extmem", "@extmem=FILE or @extmem:file=FILE,buf-num=1024", KEYS(extmem_keys), true },
 	{ "offset", "@offset=64 or @offset:initial=64,bits=16", KEYS(offset_keys), true },
 	{ "segment", "@segment=NAME", KEYS(segment_keys), true },
+	{ "block", "@block", NULL, 0, false },
 #undef KEYS
 };
 
@@ -215,9 +227,13 @@ static int read_option(struct nmx__parser *p, uint32_t *seen)
 	if (i == NUM_OPTIONS)
 		return nmx__name_refuse(p, word,
 					"is not an option; write @2 for memory 2, or @share, @conf, @extmem, "
-					"@offset or @segment");
+					"@offset, @segment or @block");
 	if (*seen & 1u << i)
 		return nmx__name_refuse(p, body, "gives %s again; write each option once", options[i].word);
+	if (!options[i].keys) {
+		*seen |= 1u << i;
+		return read_block(p, body, word);
+	}
 	if (word.len == body.len)
 		return nmx__name_refuse(p, word, "has no value; write %s", options[i].example);
 	*seen |= 1u << i;

@@ -65,7 +65,7 @@ static int merge_name(struct nmx_options *options, struct nmx__name *name, struc
 	    (err = merge_number(&options->rx_slots, name->rx_slots, "receive slots", why)) < 0)
 		return err;
 	options->flags |= (name->flags & NMX__NAME_TX_ONLY ? NMX_TX_ONLY : 0u) | (name->flags & NMX__NAME_RX_ONLY ? NMX_RX_ONLY : 0u) |
-	                  (name->flags & NMX__NAME_EXCLUSIVE ? NMX_EXCLUSIVE : 0u);
+	                  (name->flags & NMX__NAME_EXCLUSIVE ? NMX_EXCLUSIVE : 0u) | (name->flags & NMX__NAME_BLOCK ? NMX_BLOCKING : 0u);
 	if ((options->flags & NMX_TX_ONLY) && (options->flags & NMX_RX_ONLY))
 		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "\"%s\": the name and the options leave neither receive nor transmit rings",
 		                 name->port);

@@ -46,6 +46,8 @@ struct nmx__ring {
 struct nmx__switch_ops {
 	int (*list)(const struct nmx_switch_options *options, int (*fn)(const struct nmx_switch_port *port, void *arg), void *arg,
 	            struct nmx_report *why);
+	int (*table)(const char *name, const struct nmx_switch_options *options,
+	             int (*fn)(const struct nmx_switch_address *address, void *arg), void *arg, struct nmx_report *why);
 	int (*create)(const char *name, const struct nmx_switch_options *options, struct nmx_report *why);
 	int (*remove)(const char *name, const struct nmx_switch_options *options, struct nmx_report *why);
 	int (*attach)(const struct nmx__name *name, const struct nmx_switch_options *options, struct nmx_report *why);
@@ -124,7 +126,8 @@ struct nmx__ring *nmx__port_add_ring(struct nmx_port *port, bool is_tx, uint32_t
 /* For a plain name that there is no interface of: what may have been meant, or "". */
 const char *nmx__name_hint(const char *name);
 
-extern const struct nmx__backend nmx__netmap_backend, nmx__xdp_backend, nmx__pipe_backend, nmx__loop_backend, nmx__null_backend, nmx__pcap_backend;
+extern const struct nmx__backend nmx__netmap_backend, nmx__xdp_backend, nmx__pipe_backend, nmx__switch_backend, nmx__loop_backend,
+    nmx__null_backend, nmx__pcap_backend;
 
 const struct nmx__backend *nmx__backend_find(enum nmx_backend id); /* NULL: there is none of this number */
 /* In *backend that of $NMX_BACKEND, if it was 0 and there is one; it exists then, or is NMX_ANY. */

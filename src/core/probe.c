@@ -29,7 +29,7 @@ int nmx_backend_probe(enum nmx_backend id, const char *directory, struct nmx_rep
 		return nmx__fail(why, NMX_ERR_UNSUPPORTED_PLATFORM, 0, "%s", backend->missing);
 	if (backend->probe)
 		return backend->probe(why);
-	if (id != NMX_PIPE)
+	if (id != NMX_PIPE && id != NMX_SWITCH)
 		return 0;
 	err = nmx_segment_list(directory, NULL, 0, no_segments, NULL, why);
 	return err < 0 ? err : 0;
@@ -78,6 +78,48 @@ static int explain_pipe(const struct nmx__name *name, const struct nmx_options *
 	               "this end",
 	          name->port, search.found.slots[end], *search.found.user[!end] ? "used by " : "not open", search.found.user[!end],
 	          (unsigned long long)search.found.queued[!end]);
+	return 0;
+}
+
+/* ---- a port of a switch */
+
+struct port_search {
+	const char *name;
+	bool found;
+	char user[96];
+	size_t switch_len;
+	uint32_t others;
+};
+
+static int match_port(const struct nmx_switch_port *port, void *arg)
+{
+	struct port_search *search = arg;
+
+	if (strncmp(port->name, search->name, search->switch_len + 1) != 0)
+		return 0;
+	if (strcmp(port->name, search->name) == 0) {
+		search->found = true;
+		memcpy(search->user, port->user, sizeof(search->user));
+	} else
+		search->others++;
+	return 0;
+}
+
+static int explain_switch(const struct nmx__name *name, const struct nmx_options *o, struct nmx_report *why)
+{
+	struct nmx_switch_options so = { .backend = NMX_SWITCH, .directory = o->directory,
+		                         .segment = *name->segment ? name->segment : o->segment };
+	struct port_search search = { .name = name->port, .switch_len = strcspn(name->port, ":") };
+	int err = nmx_backend_probe(NMX_SWITCH, o->directory, why);
+
+	if (err == 0)
+		err = nmx_switch_list(&so, match_port, &search, why);
+	if (err < 0)
+		return err;
+	if (*search.user)
+		return nmx__fail(why, NMX_ERR_BUSY, 0, "\"%s\" is open already, by %s", name->port, search.user);
+	nmx__note(why, "\"%s\" is a port of a switch in user space: %s; the switch has %u other port%s", name->port,
+	          search.found ? "it is there, and free" : "opening it makes it", search.others, search.others == 1 ? "" : "s");
 	return 0;
 }
 
@@ -138,6 +180,8 @@ static int explain(const char *text, const struct nmx_port *port, struct nmx_rep
 	switch (port->backend->id) {
 	case NMX_PIPE:
 		return explain_pipe(&port->name, o, why);
+	case NMX_SWITCH:
+		return explain_switch(&port->name, o, why);
 	case NMX_XDP:
 		return explain_interface(text, port, why);
 	case NMX_PCAP:

@@ -55,6 +55,19 @@ int nmx_switch_list_sized(const struct nmx_switch_options *options, size_t optio
 	return err < 0 ? err : ops->list(&o, fn, arg, why);
 }
 
+int nmx_switch_table_sized(const char *name, const struct nmx_switch_options *options, size_t options_size,
+                           int (*fn)(const struct nmx_switch_address *address, void *arg), void *arg, struct nmx_report *why)
+{
+	const struct nmx__switch_ops *ops;
+	struct nmx_switch_options o;
+	int err = find(&ops, &o, options, options_size, why);
+
+	if (err == 0 && !ops->table)
+		err = nmx__fail(why, NMX_ERR_FALLBACK_UNSUPPORTED, 0, "the %s backend does not tell what its switches have learnt",
+		                nmx_backend_name((enum nmx_backend)o.backend));
+	return err < 0 ? err : ops->table(name, &o, fn, arg, why);
+}
+
 int nmx_switch_create_sized(const char *name, const struct nmx_switch_options *options, size_t options_size, struct nmx_report *why)
 {
 	const struct nmx__switch_ops *ops;

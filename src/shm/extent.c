@@ -11,7 +11,9 @@ static size_t ring_bytes(const struct nmx__extent_plan *plan, uint32_t i)
 {
 	const struct nmx__ring_plan *ring = &plan->ring[i];
 
-	return plan->kind == NMX__EXTENT_DEVICE ? nmx__dring_bytes(ring->slots, ring->held_bufs) : nmx__qring_bytes(ring->slots);
+	if (plan->kind == NMX__EXTENT_DEVICE)
+		return nmx__dring_bytes(ring->slots, ring->held_bufs);
+	return nmx__qring_bytes(ring->slots) + (ring->ordered ? nmx__order_bytes(ring->slots) : 0);
 }
 
 static size_t rings_at(void) { return nmx__round_up(sizeof(struct nmx__own_extent), 128); }
@@ -74,6 +76,8 @@ static void lay_out(struct nmx__extent *extent, const struct nmx__extent_plan *p
 			nmx__dring_init(extent->seg, nmx__extent_ring(extent, i), ring->slots, i < plan->num_tx, ring->held_bufs);
 		else
 			nmx__qring_init(nmx__extent_ring(extent, i), ring->slots, i < plan->num_tx);
+		if (ring->ordered)
+			nmx__extent_ring(extent, i)->order_ofs = (uint32_t)nmx__qring_bytes(ring->slots);
 		nmx__extent_ring(extent, i)->queue = ring->queue;
 	}
 }

@@ -11,6 +11,7 @@
 struct nmx__ring_plan {
 	uint32_t slots;
 	uint32_t queue;      /* PORT: its number among those of the record */
+	bool ordered;        /* PORT: slots of a sync in flight are listed (struct nmx__own_ring) */
 	uint32_t held_bufs; /* DEVICE: that the kernel may come to hold: those below it; at most seg->num_bufs */
 };
 
@@ -54,6 +55,8 @@ static inline uint32_t *nmx__extent_held(const struct nmx__extent *extent, uint3
 /* One more than the highest buffer in any of its places. */
 uint32_t nmx__extent_bufs_end(const struct nmx__extent *extent);
 
+/* Adds the counters of the rings that `owner` (as in the record's end) has of a record; a read of its file. */
+void nmx__extent_counters_of(const struct nmx__segment *seg, uint32_t record, nmx__end_t owner, uint64_t sum[NMX__NUM_COUNTERS]);
 /* Adds the counters of its rings up. */
 void nmx__extent_counters(const struct nmx__extent *extent, uint64_t sum[NMX__NUM_COUNTERS]);
 

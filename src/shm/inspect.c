@@ -12,6 +12,7 @@
 
 #include "base/report.h"
 #include "shm/audit.h"
+#include "shm/extent.h"
 
 /* ---- segments */
 
@@ -46,13 +47,6 @@ static uint32_t count_free(const struct nmx__segment *seg)
 	return seg->num_bufs - NMX__FIRST_BUF > used ? seg->num_bufs - NMX__FIRST_BUF - used : 0;
 }
 
-static uint32_t num_records(const struct nmx__segment *seg)
-{
-	uint32_t n = atomic_load(&seg->header->num_records);
-
-	return n < NMX__MAX_RECORDS ? n : NMX__MAX_RECORDS;
-}
-
 static void look_inside(const struct nmx__segment *seg, struct nmx_segment_info *info)
 {
 	struct stat st;
@@ -60,8 +54,8 @@ static void look_inside(const struct nmx__segment *seg, struct nmx_segment_info 
 	for (uint32_t id = 0; id < NMX__MAX_MEMBERS; id++)
 		if (atomic_load_explicit(&seg->members[id].gen, memory_order_relaxed))
 			(*(nmx__member_alive(seg, id) ? &info->members : &info->dead))++;
-	for (uint32_t i = 0; i < num_records(seg); i++)
-		info->pipes += atomic_load(&seg->records[i].live) != 0;
+	for (uint32_t i = 0; i < nmx__num_records(seg); i++)
+		info->pipes += atomic_load(&seg->records[i].live) != 0 && seg->records[i].kind == NMX__RECORD_PIPE;
 	info->bufs = seg->num_bufs - NMX__FIRST_BUF;
 	info->free_bufs = count_free(seg);
 	if (fstat(seg->fd, &st) == 0)
@@ -109,6 +103,43 @@ int nmx_segment_list(const char *directory, char *path, size_t path_size,
 	return err;
 }
 
+/* ---- counters of somebody's port */
+
+static void add_extent(const uint8_t *file, size_t bytes, uint32_t record, uint32_t attach_gen, uint64_t sum[NMX__NUM_COUNTERS])
+{
+	const struct nmx__own_extent *extent = (const struct nmx__own_extent *)file;
+
+	if (extent->kind != NMX__EXTENT_PORT || extent->record != record || extent->attach_gen != attach_gen)
+		return;
+	for (uint32_t i = 0; i < extent->num_rings && i < 2 * NMX__MAX_RINGS; i++) {
+		const struct nmx__own_ring *ring = (const struct nmx__own_ring *)(file + extent->ring_ofs[i]);
+
+		if (extent->ring_ofs[i] % 128 == 0 && extent->ring_ofs[i] <= bytes && bytes - extent->ring_ofs[i] >= sizeof(*ring))
+			for (unsigned c = 0; c < NMX__NUM_COUNTERS; c++)
+				sum[c] += atomic_load_explicit(&ring->counters.at[c], memory_order_relaxed);
+	}
+}
+
+void nmx__extent_counters_of(const struct nmx__segment *seg, uint32_t record, nmx__end_t owner, uint64_t sum[NMX__NUM_COUNTERS])
+{
+	struct nmx__own_header *header = malloc(sizeof(*header));
+	int fd = owner ? nmx__member_open(seg, nmx__end_member(owner)) : -1;
+
+	if (header && fd >= 0 && pread(fd, header, sizeof(*header), 0) == sizeof(*header))
+		for (uint32_t i = 0; i < NMX__MAX_EXTENTS; i++) {
+			uint64_t where = atomic_load(&header->extent[i]);
+			uint8_t *file = NULL;
+			size_t bytes;
+
+			if (where && nmx__extent_read(seg, fd, where, &file, &bytes) == 0 && file && bytes >= sizeof(struct nmx__own_extent))
+				add_extent(file, bytes, record, nmx__end_gen(owner), sum);
+			free(file);
+		}
+	if (fd >= 0)
+		close(fd);
+	free(header);
+}
+
 /* ---- pipes */
 
 static void describe_pipe(const struct nmx__segment *seg, const struct nmx__record *record, const struct nmx__record_geometry *g,
@@ -146,10 +177,10 @@ int nmx_pipe_list(const char *directory, const char *segment, int (*fn)(const st
 	err = nmx__seg_look(&seg, directory, segment ? segment : "default", why);
 	if (err < 0)
 		return err;
-	for (uint32_t i = 0; i < num_records(seg) && err == 0; i++) {
+	for (uint32_t i = 0; i < nmx__num_records(seg) && err == 0; i++) {
 		struct nmx_pipe_info info = { .name = "" };
 
-		if (!atomic_load(&seg->records[i].live) || !nmx__record_read(seg, &seg->records[i], &g))
+		if (!atomic_load(&seg->records[i].live) || !nmx__record_read(seg, &seg->records[i], &g) || g.kind != NMX__RECORD_PIPE)
 			continue;
 		describe_pipe(seg, &seg->records[i], &g, &info);
 		err = fn(&info, arg);
@@ -202,7 +233,7 @@ int nmx_segment_clean(const char *directory, const char *segment, bool *removed,
 	if (err == 0) {
 		found = seg->num_recovered + count_dead(seg); /* the first: by taking the lock, that it had died with */
 		err = nmx__recover_dead(seg, why);
-		if (err == 0 && !nmx__seg_has_members(seg) && nmx__seg_is_linked(seg)) {
+		if (err == 0 && !nmx__seg_has_members(seg) && !nmx__records_stay(seg) && nmx__seg_is_linked(seg)) {
 			atomic_store(&seg->header->removing, 1);
 			remove_remains(&seg->dir, seg->name); /* while the name is still ours: a new segment's files are not */
 			nmx__seg_remove(seg);

@@ -26,12 +26,14 @@
 
 #define NMX__SEG_MAGIC    0x746e656d6765736eull /* "nsegment" */
 #define NMX__OWN_MAGIC    0x7265626d656d786eull /* "nxmember" */
-#define NMX__SHM_VERSION  2u
+#define NMX__SHM_VERSION  3u
 #define NMX__PAGE         4096u
 #define NMX__MAX_MEMBERS  1024u
 #define NMX__MAX_RECORDS  4096u
 #define NMX__MAX_EXTENTS  2048u /* ports that one process has open in one segment, about */
 #define NMX__MAX_RINGS    64u   /* of a port, each way */
+#define NMX__PORT_RINGS   16u   /* the same, of a port of a switch */
+#define NMX__SWITCH_PORTS 254u  /* of a switch, numbered from 1: 0 and 255 are no port */
 #define NMX__MIN_SLOTS    2u
 #define NMX__MAX_SLOTS    32768u
 #define NMX__FIRST_BUF    2u    /* 0 and 1 are reserved, as in netmap */
@@ -85,17 +87,53 @@ struct nmx__totals {
 	struct nmx__counters copy[2];
 };
 
+/* What others need of one ring of a switch port.  In every life of every record it means the same: who comes late, with
+ * the record of a port that is gone, finds a lane, and no other's memory. */
+struct nmx__lane {
+	_Atomic uint32_t lock; /* of the receive ring's queue, whose senders are many: nmx__hold_make(); 0: nobody */
+	uint32_t reserved0;
+	_Atomic uint64_t drop_full; /* what found that queue full; added to by senders */
+	uint64_t reserved1[6];
+	_Atomic uint64_t waiters[4]; /* bit p: port p waits for room in that queue */
+	_Atomic uint32_t tx_sleep;   /* odd: the transmit ring of this number sleeps, for want of room somewhere */
+	uint32_t reserved2[7];
+};
+
+/* A lock word: which member, and which of its times.  So a word that has not changed is a lock that was not let go. */
+#define NMX__HOLD_BITS 21
+static inline uint32_t nmx__hold_make(uint32_t member, uint32_t time)
+{
+	return (member + 1) << NMX__HOLD_BITS | (time & ((1u << NMX__HOLD_BITS) - 1));
+}
+static inline uint32_t nmx__hold_member(uint32_t hold) { return (hold >> NMX__HOLD_BITS) - 1; }
+
+enum nmx__record_kind {
+	NMX__RECORD_PIPE,
+	NMX__RECORD_PORT,   /* of a switch: end[1] is its owner, to whom the queues of "end 0" lead; many send on them */
+	NMX__RECORD_SWITCH, /* no ends, no queues: its control pages are a struct nmx__switch */
+};
+enum nmx__record_flags {
+	NMX__RECORD_STAYS = 1, /* also when nobody has it: asked for by name */
+	NMX__RECORD_LEFT = 2,  /* a port that is not there for senders, and none is in the middle of sending to it */
+	NMX__RECORD_DEAF = 4,  /* a port whose owner does not receive */
+};
+
 struct nmx__record {
 	_Atomic uint32_t live; /* generation of this record; 0: free */
 	uint32_t control_page; /* of the control area */
 	uint32_t control_pages;
 	uint16_t rings[2];     /* that each end sends on */
 	uint32_t slots[2];     /* of those rings, and of the other end's receive rings */
-	uint32_t reserved[2];
+	uint16_t kind;
+	uint16_t number;       /* PORT: of the port at its switch */
+	_Atomic uint32_t flags; /* enum nmx__record_flags */
 	_Atomic nmx__end_t end[2]; /* [0] is x{1, [1] is x}1 */
-	char name[64];             /* "x{1" */
+	char name[64];             /* "x{1", "vale0:a", "vale0" */
 	struct nmx__totals totals[2];
-	uint8_t pad[2048 - 112 - 2 * sizeof(struct nmx__totals)];
+	uint32_t home, home_gen;   /* PORT: the record of its switch, and its generation */
+	uint32_t tx_rings, tx_slots; /* PORT: of its owner; for whoever asks */
+	uint8_t pad[2048 - 128 - 2 * sizeof(struct nmx__totals)];
+	struct nmx__lane lane[NMX__PORT_RINGS]; /* PORT */
 };
 
 /* An entry always holds a buffer: `full` for entries in [head, tail) of the queue, `empty` for the others. */
@@ -125,7 +163,7 @@ static inline uint32_t nmx__queue_capacity(uint32_t slots)
 {
 	uint32_t capacity = 1;
 
-	while (capacity < slots - 1)
+	while (capacity + 1 < slots)
 		capacity *= 2;
 	return capacity;
 }
@@ -134,6 +172,23 @@ static inline uint32_t nmx__queue_bytes(uint32_t slots)
 {
 	return nmx__round_up(sizeof(struct nmx__queue) + (uint64_t)nmx__queue_capacity(slots) * sizeof(struct nmx__entry), 128);
 }
+
+/* ---- a switch */
+
+#define NMX__FDB_BUCKETS 1024u
+#define NMX__FDB_WAYS    8u /* a cache line */
+
+/* A port's word: its record, and the generation of its owner's attachment; 0: none. */
+static inline uint64_t nmx__port_word(uint32_t record, uint32_t attach_gen) { return (uint64_t)record << 32 | attach_gen; }
+
+struct nmx__switch {
+	_Atomic uint64_t port[256];  /* by number */
+	_Atomic uint32_t num_ports;  /* the highest number that was ever in use: no need to look further */
+	_Atomic uint32_t ageing_s;   /* an address that was not seen for so long is forgotten */
+	_Atomic uint32_t second;     /* of CLOCK_MONOTONIC, when somebody sent last */
+	uint32_t reserved[29];
+	_Atomic uint64_t fdb[NMX__FDB_BUCKETS][NMX__FDB_WAYS]; /* where addresses are: shm/fdb.h */
+};
 
 /* ---- a member's own file: a header, then extents of whole pages */
 
@@ -171,7 +226,11 @@ struct nmx__own_ring {
 	/* PORT: a sync in flight: committed index << 32 | first slot << 16 | slots (at least 1); 0: none.  When the queue's
 	 * index has reached the committed index, `pending` is what the ring's slots hold; before that, the slots are. */
 	_Atomic uint64_t txn;
+	/* Of a switch port's transmit ring, valid while txn is set: nmx__target_make().  The slots of the sync are then not
+	 * neighbours: `first slot` is a place in the table at order_ofs, which lists them. */
+	_Atomic uint64_t target;
 	uint32_t transit;    /* buffer about to be overwritten by an exchange; 0: none */
+	uint32_t order_ofs;  /* from this struct: uint16_t[num_slots]; 0: slots of a sync are neighbours */
 	uint32_t queue;      /* its number among those of the record */
 	uint32_t num_slots;
 	uint32_t pending_ofs; /* PORT: from this struct: uint64_t[num_slots], indexed by slot */
@@ -188,10 +247,22 @@ static inline uint32_t nmx__txn_committed(uint64_t txn) { return (uint32_t)(txn 
 static inline uint32_t nmx__txn_first(uint64_t txn) { return (uint32_t)txn >> 16; }
 static inline uint32_t nmx__txn_slots(uint64_t txn) { return (uint32_t)txn & 0xffff; }
 
+/* Which queue, and under which hold of its lock. */
+static inline uint64_t nmx__target_make(uint32_t record, uint32_t lane, uint32_t hold)
+{
+	return (uint64_t)(record * NMX__PORT_RINGS + lane) << 32 | hold;
+}
+static inline uint32_t nmx__target_record(uint64_t target) { return (uint32_t)(target >> 32) / NMX__PORT_RINGS; }
+static inline uint32_t nmx__target_lane(uint64_t target) { return (uint32_t)(target >> 32) % NMX__PORT_RINGS; }
+static inline uint32_t nmx__target_hold(uint64_t target) { return (uint32_t)target; }
+
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the layout is little endian");
 _Static_assert(sizeof(struct nmx__entry) == 16, "an entry is 16 bytes");
 _Static_assert(sizeof(struct nmx__queue) == 384, "queue layout");
-_Static_assert(sizeof(struct nmx__record) == 2048, "record layout");
+_Static_assert(sizeof(struct nmx__lane) == 128, "lane layout");
+_Static_assert(offsetof(struct nmx__record, lane) == 2048 && sizeof(struct nmx__record) == 4096, "record layout");
+_Static_assert(offsetof(struct nmx__switch, fdb) == 2176, "switch layout");
+_Static_assert(NMX__MAX_MEMBERS < 1u << (32 - NMX__HOLD_BITS), "a lock word has room for every member");
 _Static_assert(offsetof(struct nmx__own_header, extent) == 64, "own file layout");
 _Static_assert(sizeof(struct nmx_stats) <= NMX__NUM_COUNTERS * sizeof(uint64_t), "every counter has a place");
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics must not take locks");

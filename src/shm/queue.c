@@ -6,23 +6,6 @@
 
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
-/* Of a slot's first 8 bytes: buf_idx, len, flags. */
-#define WORD_MORE ((uint64_t)NS_MOREFRAG << 48)
-#define WORD_KEEP (WORD_MORE | 0xffffffffffffull)
-
-static inline uint32_t word_index(uint64_t word) { return (uint32_t)word; }
-static inline uint32_t word_len(uint64_t word) { return (uint32_t)(word >> 32) & 0xffff; }
-
-static inline uint64_t slot_word(const struct netmap_slot *slot)
-{
-	uint64_t word;
-
-	memcpy(&word, slot, sizeof(word));
-	return word;
-}
-
-static inline void slot_set_word(struct netmap_slot *slot, uint64_t word) { memcpy(slot, &word, sizeof(word)); }
-
 static inline bool valid_index(const struct nmx__qend *e, uint32_t index)
 {
 	return index - NMX__FIRST_BUF < e->num_bufs - NMX__FIRST_BUF;
@@ -33,21 +16,10 @@ static inline struct nmx__entry *entry_at(const struct nmx__qend *e, uint32_t in
 	return &e->queue->entry[index & (e->capacity - 1)];
 }
 
-/* Entries were last written by the other side.  Asking for all lines of a batch at once, to write, lets the transfers
- * overlap; and a line that is read first and written later would cross twice. */
-static inline void prefetch_to_write(const void *line)
-{
-#if defined(__x86_64__)
-	__asm__ volatile("prefetchw %0" : : "m"(*(const char *)line)); /* the builtin needs a compiler flag to emit it */
-#else
-	__builtin_prefetch(line, 1);
-#endif
-}
-
 static inline void prefetch_entries(const struct nmx__qend *e, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i += 64 / sizeof(struct nmx__entry))
-		prefetch_to_write(entry_at(e, e->index + i));
+		nmx__prefetch_to_write(entry_at(e, e->index + i));
 }
 
 /* ---- setting up */
@@ -83,6 +55,8 @@ void nmx__qend_init(struct nmx__qend *e, struct nmx__own_ring *own, struct nmx__
 	ring->nr_buf_size = e->buf_stride;
 	ring->dir = own->is_tx; /* as the kernel does, not as its header says */
 	ring->head = ring->cur = ring->tail = e->hwcur = e->tail = 0;
+	if (!queue)
+		return;
 	/* The only time that our own index is read from shared memory: nobody else knows where the last user was. */
 	e->index = atomic_load(own->is_tx ? &queue->tail : &queue->head);
 	e->peer = own->is_tx ? e->index - e->capacity : e->index; /* to be looked at before anything is done */
@@ -90,7 +64,7 @@ void nmx__qend_init(struct nmx__qend *e, struct nmx__own_ring *own, struct nmx__
 
 /* ---- what both directions share */
 
-static void poison_slots(const struct nmx__qend *e, uint32_t from, uint32_t to, bool poison)
+void nmx__qend_poison(const struct nmx__qend *e, uint32_t from, uint32_t to, bool poison)
 {
 	if (!nmx__poisoning())
 		return;
@@ -102,16 +76,7 @@ static void poison_slots(const struct nmx__qend *e, uint32_t from, uint32_t to, 
 	}
 }
 
-/* head and cur are the user's to write: netmap(4) resets a ring whose cursors left [hwcur, tail], and so do we. */
-static inline bool cursors_valid(const struct nmx__qend *e, uint32_t head, uint32_t cur)
-{
-	uint32_t n = e->num_slots, owned = nmx__distance(e->hwcur, e->tail, n);
-
-	return head < n && cur < n && nmx__distance(e->hwcur, cur, n) <= owned &&
-	       nmx__distance(e->hwcur, head, n) <= nmx__distance(e->hwcur, cur, n);
-}
-
-static __attribute__((__cold__)) int reset(struct nmx__qend *e)
+int nmx__qend_reset(struct nmx__qend *e)
 {
 	e->ring->head = e->ring->cur = e->hwcur;
 	e->ring->tail = e->tail;
@@ -141,7 +106,7 @@ static inline void settle(struct nmx__qend *e, uint32_t first, uint32_t count)
 
 	nmx__order_for_death();
 	for (uint32_t s = first; count > 0; count--, s = nmx__next(s, n))
-		slot_set_word(&slots[s], pending[s]);
+		nmx__slot_set_word(&slots[s], pending[s]);
 }
 
 /* The note of the sync in flight goes, when the ring says all that it said. */
@@ -166,18 +131,18 @@ static inline int fill_entries(struct nmx__qend *e, uint32_t count, uint64_t *by
 	for (uint32_t at = e->index, end = at + count; at != end; at++, s = nmx__next(s, n)) {
 		struct nmx__entry *entry = &entries[at & mask];
 		uint32_t spare = atomic_load_explicit(&entry->empty, memory_order_relaxed);
-		uint64_t word = slot_word(&slots[s]) & WORD_KEEP;
+		uint64_t word = nmx__slot_word(&slots[s]) & NMX__WORD_KEEP;
 
 		if (unlikely(spare - NMX__FIRST_BUF >= usable))
 			return NMX_ERR_CORRUPT;
-		if (unlikely(word_index(word) - NMX__FIRST_BUF >= usable))
+		if (unlikely(nmx__word_index(word) - NMX__FIRST_BUF >= usable))
 			return NMX_ERR_RESET;
 		pending[s] = spare;
 		atomic_store_explicit(&entry->full, word, memory_order_relaxed);
-		sum += word_len(word);
+		sum += nmx__word_len(word);
 		chained += word >> 53 & 1;
 	}
-	_Static_assert(WORD_MORE == 1ull << 53, "the bit of NS_MOREFRAG in a word");
+	_Static_assert(NMX__WORD_MORE == 1ull << 53, "the bit of NS_MOREFRAG in a word");
 	*bytes = sum;
 	*packets = count - chained;
 	return 0;
@@ -190,8 +155,8 @@ static inline int hand_over(struct nmx__qend *e, uint32_t count)
 	int err = fill_entries(e, count, &bytes, &packets);
 
 	if (unlikely(err < 0))
-		return err == NMX_ERR_RESET ? reset(e) : err;
-	poison_slots(e, first, e->ring->head, true);
+		return err == NMX_ERR_RESET ? nmx__qend_reset(e) : err;
+	nmx__qend_poison(e, first, e->ring->head, true);
 	nmx__order_for_death();
 	atomic_store_explicit(&e->own->txn, nmx__txn_make(e->index + count, first, count), memory_order_relaxed);
 	nmx__order_for_death();
@@ -220,8 +185,8 @@ int nmx__queue_send(struct nmx__qend *e)
 {
 	uint32_t n = e->num_slots, room, tail;
 
-	if (unlikely(!cursors_valid(e, e->ring->head, e->ring->cur)))
-		return reset(e);
+	if (unlikely(!nmx__qend_cursors_valid(e, e->ring->head, e->ring->cur)))
+		return nmx__qend_reset(e);
 	uint32_t count = nmx__distance(e->hwcur, e->ring->head, n);
 	if (count) {
 		int err = hand_over(e, count);
@@ -235,7 +200,7 @@ int nmx__queue_send(struct nmx__qend *e)
 	/* Only what the queue has room for is the user's: so what is committed can always be handed over. */
 	room = free_slots(e);
 	tail = e->hwcur + room < n ? e->hwcur + room : e->hwcur + room - n;
-	poison_slots(e, e->tail, tail, false);
+	nmx__qend_poison(e, e->tail, tail, false);
 	e->ring->tail = e->tail = tail;
 	return 0;
 }
@@ -276,12 +241,12 @@ static inline void take_singles(struct nmx__qend *e, uint32_t most, struct progr
 		uint32_t spare = slots[s].buf_idx;
 
 		/* One compare for length and flags: any flag makes it longer than anything. */
-		if (unlikely(word_index(word) - NMX__FIRST_BUF >= usable || (uint32_t)(word >> 32) - 1 >= longest ||
+		if (unlikely(nmx__word_index(word) - NMX__FIRST_BUF >= usable || (uint32_t)(word >> 32) - 1 >= longest ||
 		             spare - NMX__FIRST_BUF >= usable))
 			break;
 		pending[s] = word;
 		atomic_store_explicit(&entry->empty, spare, memory_order_relaxed);
-		bytes += word_len(word);
+		bytes += nmx__word_len(word);
 	}
 	p->entries = p->slots = at - e->index;
 	p->packets = p->entries;
@@ -294,7 +259,7 @@ static void refuse(struct nmx__qend *e, uint32_t at, uint32_t count)
 	for (uint32_t i = 0; i < count; i++) {
 		struct nmx__entry *entry = entry_at(e, at + i);
 
-		atomic_store_explicit(&entry->empty, word_index(atomic_load_explicit(&entry->full, memory_order_relaxed)),
+		atomic_store_explicit(&entry->empty, nmx__word_index(atomic_load_explicit(&entry->full, memory_order_relaxed)),
 		                      memory_order_relaxed);
 	}
 }
@@ -319,14 +284,14 @@ static __attribute__((__noinline__)) int take_packet(struct nmx__qend *e, uint32
 	uint64_t bytes = 0;
 
 	while (more && count < left) {
-		uint64_t word = atomic_load_explicit(&entry_at(e, at + count)->full, memory_order_relaxed) & WORD_KEEP;
+		uint64_t word = atomic_load_explicit(&entry_at(e, at + count)->full, memory_order_relaxed) & NMX__WORD_KEEP;
 
-		if (!valid_index(e, word_index(word)))
+		if (!valid_index(e, nmx__word_index(word)))
 			return NMX_ERR_CORRUPT;
-		more = (word & WORD_MORE) != 0;
-		empty |= word_len(word) == 0;
-		overlong |= word_len(word) > e->max_len;
-		bytes += word_len(word);
+		more = (word & NMX__WORD_MORE) != 0;
+		empty |= nmx__word_len(word) == 0;
+		overlong |= nmx__word_len(word) > e->max_len;
+		bytes += nmx__word_len(word);
 		if (count < NETMAP_MAX_FRAGS)
 			words[count] = word;
 		count++;
@@ -371,7 +336,7 @@ static inline void take_over(struct nmx__qend *e, const struct progress *p)
 	atomic_store(&e->queue->head, e->index); /* the commit; pairs with look_at_peer() of the sender */
 	settle(e, first, p->slots);
 	tail = tail < e->num_slots ? tail : tail - e->num_slots;
-	poison_slots(e, first, tail, false);
+	nmx__qend_poison(e, first, tail, false);
 	e->ring->tail = e->tail = tail;
 	forget_txn(e); /* after the tail: what came in and is nowhere else would die uncounted */
 	NMX__COUNT(e->own, rx_packets, p->packets);
@@ -386,9 +351,9 @@ int nmx__queue_receive(struct nmx__qend *e)
 	struct progress p;
 	int more = 1;
 
-	if (unlikely(!cursors_valid(e, head, e->ring->cur)))
-		return reset(e);
-	poison_slots(e, e->hwcur, head, true);
+	if (unlikely(!nmx__qend_cursors_valid(e, head, e->ring->cur)))
+		return nmx__qend_reset(e);
+	nmx__qend_poison(e, e->hwcur, head, true);
 	e->hwcur = head;
 	e->ring->tail = e->tail; /* the user may have written it */
 	NMX__COUNT(e->own, rx_syncs, 1);
@@ -402,14 +367,14 @@ int nmx__queue_receive(struct nmx__qend *e)
 	if (p.entries)
 		take_over(e, &p);
 	if (unlikely(more == NMX_ERR_RESET))
-		return reset(e);
+		return nmx__qend_reset(e);
 	return more < 0 ? more : 0;
 }
 
 void nmx__queue_released(struct nmx__qend *e)
 {
-	if (!e->own->is_tx && cursors_valid(e, e->ring->head, e->ring->cur))
-		poison_slots(e, e->hwcur, e->ring->head, true);
+	if (!e->own->is_tx && nmx__qend_cursors_valid(e, e->ring->head, e->ring->cur))
+		nmx__qend_poison(e, e->hwcur, e->ring->head, true);
 }
 
 bool nmx__queue_has_packets(struct nmx__qend *e) { return atomic_load(&e->queue->tail) != e->index; }

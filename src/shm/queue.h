@@ -30,12 +30,17 @@ struct nmx__qend {
 size_t nmx__qring_bytes(uint32_t slots);
 void nmx__qring_init(struct nmx__own_ring *own, uint32_t slots, bool is_tx);
 
+/* Behind them, of a ring whose slots in flight are listed: the list. */
+static inline size_t nmx__order_bytes(uint32_t slots) { return nmx__round_up(slots * sizeof(uint16_t), 128); }
+static inline uint16_t *nmx__own_order(struct nmx__own_ring *own) { return (uint16_t *)((uint8_t *)own + own->order_ofs); }
+
 static inline struct netmap_ring *nmx__own_netmap_ring(struct nmx__own_ring *own)
 {
 	return (struct netmap_ring *)((uint8_t *)own + own->ring_ofs);
 }
 
-/* Ties both together.  queue, bufs and what follows from options are set by the caller before. */
+/* Ties both together.  bufs and what follows from options are set by the caller before.  queue: NULL for a ring that sends
+ * on others' queues. */
 void nmx__qend_init(struct nmx__qend *end, struct nmx__own_ring *own, struct nmx__queue *queue);
 
 /* Hands [hwcur, head) of a transmit ring over, and brings tail up to date.  0, or NMX_ERR_RESET, NMX_ERR_CORRUPT; on an
@@ -52,6 +57,46 @@ void nmx__queue_released(struct nmx__qend *end);
  * other side's index with seq_cst, for use between nmx__sleep_begin() and the sleep. */
 bool nmx__queue_has_packets(struct nmx__qend *end);
 bool nmx__queue_has_room(struct nmx__qend *end, uint32_t slots);
+
+/* head and cur are the user's to write: netmap(4) resets a ring whose cursors left [hwcur, tail], and so do we. */
+static inline bool nmx__qend_cursors_valid(const struct nmx__qend *e, uint32_t head, uint32_t cur)
+{
+	uint32_t n = e->num_slots, owned = nmx__distance(e->hwcur, e->tail, n);
+
+	return head < n && cur < n && nmx__distance(e->hwcur, cur, n) <= owned &&
+	       nmx__distance(e->hwcur, head, n) <= nmx__distance(e->hwcur, cur, n);
+}
+/* That reset: returns NMX_ERR_RESET. */
+int nmx__qend_reset(struct nmx__qend *end) __attribute__((__cold__));
+/* Under AddressSanitizer: buffers of slots [from, to) are, or are not, to be touched. */
+void nmx__qend_poison(const struct nmx__qend *end, uint32_t from, uint32_t to, bool poison);
+
+/* ---- what a slot says, in its first 8 bytes: buf_idx, len, flags */
+
+#define NMX__WORD_MORE ((uint64_t)NS_MOREFRAG << 48)
+#define NMX__WORD_KEEP (NMX__WORD_MORE | 0xffffffffffffull) /* what others see of it */
+
+static inline uint32_t nmx__word_index(uint64_t word) { return (uint32_t)word; }
+static inline uint32_t nmx__word_len(uint64_t word) { return (uint32_t)(word >> 32) & 0xffff; }
+static inline uint64_t nmx__slot_word(const struct netmap_slot *slot)
+{
+	uint64_t word;
+
+	memcpy(&word, slot, sizeof(word));
+	return word;
+}
+static inline void nmx__slot_set_word(struct netmap_slot *slot, uint64_t word) { memcpy(slot, &word, sizeof(word)); }
+
+/* Entries were last written by the other side.  Asking for all lines of a batch at once, to write, lets the transfers
+ * overlap; and a line that is read first and written later would cross twice. */
+static inline void nmx__prefetch_to_write(const void *line)
+{
+#if defined(__x86_64__)
+	__asm__ volatile("prefetchw %0" : : "m"(*(const char *)line)); /* the builtin needs a compiler flag to emit it */
+#else
+	__builtin_prefetch(line, 1);
+#endif
+}
 
 /* Free slots of a transmit ring as of the last send; slots waiting in a receive ring. */
 static inline uint32_t nmx__qend_space(const struct nmx__qend *end)

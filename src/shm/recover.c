@@ -10,7 +10,7 @@
 
 #include "base/clock.h"
 #include "base/report.h"
-#include "shm/bell.h"
+#include "shm/switch.h"
 
 /* An extent of full rings that have all buffers, generously: its tables are 28 bytes a slot, its rings 128 at most, each
  * with a mark for each buffer.  A member that said more would have whoever recovers it read for hours. */
@@ -34,6 +34,8 @@ static bool has_committed(const struct nmx__segment *seg, const struct nmx__own_
 	struct nmx__record_geometry g;
 	const struct nmx__queue *q;
 
+	if (ring->order_ofs)
+		return nmx__target_committed(seg, atomic_load_explicit(&ring->target, memory_order_relaxed), txn);
 	if (extent->record >= NMX__MAX_RECORDS || !nmx__record_read(seg, &seg->records[extent->record], &g))
 		return false;
 	for (uint32_t end = 0; end < 2; end++)
@@ -59,6 +61,19 @@ static void add_counters(const struct nmx__own_ring *own, uint64_t counters[NMX_
 		counters[i] += atomic_load_explicit(&own->counters.at[i], memory_order_relaxed);
 }
 
+/* The slots of a sync in flight, as bits: neighbours, or what the ring's table lists. */
+static void mark_txn(const struct nmx__own_ring *own, const uint8_t *start, size_t size, uint64_t txn, uint64_t bits[NMX__MAX_SLOTS / 64])
+{
+	uint32_t n = own->num_slots, first = nmx__txn_first(txn), count = nmx__txn_slots(txn);
+	const uint16_t *order = own->order_ofs ? inside(start, size, own->order_ofs, n * sizeof(uint16_t)) : NULL;
+
+	for (uint32_t i = 0; i < count && i < n; i++) {
+		uint32_t at = (first + i) % n, slot = order ? order[at] % n : at;
+
+		bits[slot / 64] |= 1ull << slot % 64;
+	}
+}
+
 static void collect_ring(const struct nmx__segment *seg, const struct nmx__own_extent *extent, const uint8_t *start, size_t size,
                          uint64_t *set, uint64_t counters[NMX__NUM_COUNTERS])
 {
@@ -70,14 +85,13 @@ static void collect_ring(const struct nmx__segment *seg, const struct nmx__own_e
 	const struct netmap_ring *ring = inside(start, size, own->ring_ofs, sizeof(*ring) + n * sizeof(struct netmap_slot));
 	if (!pending || !ring)
 		return;
-	uint64_t txn = atomic_load_explicit(&own->txn, memory_order_relaxed);
+	uint64_t txn = atomic_load_explicit(&own->txn, memory_order_relaxed), in_txn[NMX__MAX_SLOTS / 64] = { 0 };
 	bool committed = txn && has_committed(seg, extent, own, txn);
 
-	for (uint32_t i = 0; i < n; i++) {
-		bool in_txn = committed && (i + n - nmx__txn_first(txn) % n) % n < nmx__txn_slots(txn);
-
-		nmx__bufs_set_add(seg, set, in_txn ? (uint32_t)pending[i] : ring->slot[i].buf_idx);
-	}
+	if (committed)
+		mark_txn(own, start, size, txn, in_txn);
+	for (uint32_t i = 0; i < n; i++)
+		nmx__bufs_set_add(seg, set, in_txn[i / 64] >> i % 64 & 1 ? (uint32_t)pending[i] : ring->slot[i].buf_idx);
 	nmx__bufs_set_add(seg, set, own->transit);
 	add_counters(own, counters);
 	if (!own->is_tx)
@@ -250,6 +264,13 @@ static bool quarantine_lasts(uint64_t since_ms)
 	return since_ms > now ? since_ms - now <= NMX__QUARANTINE_MS : now - since_ms < NMX__QUARANTINE_MS;
 }
 
+/* What others wait for: the locks that it held, and its ends. */
+static void let_go(struct nmx__segment *seg, uint32_t id)
+{
+	nmx__lanes_release(seg, id);
+	release_ends(seg, id, 0);
+}
+
 /* Frees what can be now.  1: a share has to wait. */
 static int recover_share(struct nmx__segment *seg, uint32_t id, int fd)
 {
@@ -266,13 +287,13 @@ static int recover_share(struct nmx__segment *seg, uint32_t id, int fd)
 		err = recover_file(seg, fd, id, share, &quarantine);
 	if (err < 0)
 		return err;
-	release_ends(seg, id, 0);
-	if (share == OF_THE_KERNEL || !quarantine)
-		return 0;
 	/* After the rest is free, and before anybody may claim it (which is in this same lock): from here on the file's
-	 * other mentions are void. */
-	atomic_store(since_ms, nmx__now_ms() | 1);
-	return 1;
+	 * other mentions are void.  And before its locks are let go, for it is they that say what a sync in flight owns: a
+	 * cleaner after us must not ask again. */
+	if (share == THE_REST)
+		atomic_store(since_ms, quarantine ? (uint64_t)nmx__now_ms() | 1 : NMX__QUARANTINE_OVER);
+	let_go(seg, id);
+	return share == THE_REST && quarantine;
 }
 
 int nmx__recover_member(struct nmx__segment *seg, uint32_t id, struct nmx_report *why)
@@ -286,8 +307,10 @@ int nmx__recover_member(struct nmx__segment *seg, uint32_t id, struct nmx_report
 		unlinkat(seg->dir.fd, file, 0); /* it died before it was one */
 		return 0;
 	}
-	if (since_ms && quarantine_lasts(since_ms))
+	if (since_ms && quarantine_lasts(since_ms)) {
+		let_go(seg, id); /* who noted it may have died before it came to that */
 		return 0;
+	}
 	fd = nmx__member_open(seg, id);
 	if (fd < 0 && errno != ENOENT)
 		return nmx__fail(why, NMX_ERR_IO, errno, "cannot read \"%s/%s\" of a dead member", seg->dir.path, file);
@@ -337,8 +360,8 @@ int nmx__recover_dead(struct nmx__segment *seg, struct nmx_report *why)
 	for (uint32_t id = 0; id < NMX__MAX_MEMBERS && err == 0; id++)
 		if (atomic_load_explicit(&seg->members[id].gen, memory_order_relaxed) && !nmx__member_alive(seg, id))
 			err = nmx__recover_member(seg, id, why);
-	if (err == 0 && nmx__record_sweep(seg) < 0)
-		err = nmx__fail(why, NMX_ERR_NO_MEMORY, ENOMEM, "cannot remove the pipes that nobody has");
+	if (err == 0)
+		nmx__record_sweep(seg);
 	return err;
 }
 

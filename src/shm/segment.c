@@ -487,7 +487,7 @@ static void detach(struct nmx__segment *seg)
 		nmx__member_forget(seg); /* not all could be given back: as above */
 	else
 		nmx__member_leave(seg);
-	if (!nmx__seg_has_members(seg))
+	if (!nmx__seg_has_members(seg) && !nmx__records_stay(seg))
 		nmx__seg_remove(seg);
 	nmx__seg_unlock(seg);
 }

@@ -42,6 +42,7 @@ struct nmx__segment {
 	uint32_t region; /* its number in this process, for nmx_buf and the rings */
 
 	uint32_t member, gen; /* ours */
+	_Atomic uint32_t holds; /* of locks of lanes that we took: each has its own word */
 	int own_fd;
 	struct nmx__own_header *own;
 	uint32_t own_file_pages;
@@ -165,25 +166,46 @@ static inline void nmx__bufs_set_add(const struct nmx__segment *seg, uint64_t *s
 
 /* ---- records (record.c); under the segment lock */
 
-struct nmx__record *nmx__record_find(const struct nmx__segment *seg, const char *name);
+struct nmx__record *nmx__record_find(const struct nmx__segment *seg, enum nmx__record_kind kind, const char *name);
 struct nmx__record_geometry {
+	uint16_t kind; /* enum nmx__record_kind */
 	uint16_t rings[2];
 	uint32_t slots[2];
 };
-/* Makes the pipe's record with both ends free, its queues filled with empty buffers.  Errors: NMX_ERR_NO_MEMORY. */
-NMX_MUST_CHECK int nmx__record_make(struct nmx__segment *seg, const char *name, const struct nmx__record_geometry *geometry,
-                                    struct nmx__record **record, struct nmx_report *why);
-/* Gives an end up; when both are free, gives the queues' buffers back and removes the record. */
+struct nmx__record_plan {
+	const char *name;
+	struct nmx__record_geometry geometry;
+	const struct nmx__record *home; /* PORT: its switch; and the rest */
+	uint16_t number;
+	uint32_t tx_rings, tx_slots;
+};
+/* Makes the record with both ends free, its queues filled with empty buffers.  Errors: NMX_ERR_NO_MEMORY. */
+NMX_MUST_CHECK int nmx__record_make(struct nmx__segment *seg, const struct nmx__record_plan *plan, struct nmx__record **record,
+                                    struct nmx_report *why);
+/* Gives an end up; when all are free, gives the queues' buffers back and removes the record. */
 void nmx__record_release(struct nmx__segment *seg, struct nmx__record *record, uint32_t end);
-/* Removes what died half removed, or half made.  Until it has (NMX_ERR_NO_MEMORY), no buffer may be claimed: some of
- * those may be free and still in queues. */
-NMX_MUST_CHECK int nmx__record_sweep(struct nmx__segment *seg);
+/* Whether it is to stay when nobody has it. */
+bool nmx__record_stays(const struct nmx__record *record);
+/* Whether a record of the segment does: then the segment stays too. */
+bool nmx__records_stay(const struct nmx__segment *seg);
+static inline uint32_t nmx__num_records(const struct nmx__segment *seg)
+{
+	uint32_t n = atomic_load(&seg->header->num_records);
+
+	return n < NMX__MAX_RECORDS ? n : NMX__MAX_RECORDS;
+}
+/* Removes what died half removed, or half made.  Until it has, no buffer may be claimed: some of those may be free and
+ * still in queues. */
+void nmx__record_sweep(struct nmx__segment *seg);
 static inline uint32_t nmx__record_index(const struct nmx__segment *seg, const struct nmx__record *record)
 {
 	return (uint32_t)(record - seg->records);
 }
 /* The geometry, read once and bounded; false when it is nonsense. */
 bool nmx__record_read(const struct nmx__segment *seg, const struct nmx__record *record, struct nmx__record_geometry *out);
+/* The control pages of a record of that geometry: always inside of the segment. */
+uint8_t *nmx__record_control(const struct nmx__segment *seg, const struct nmx__record *record,
+                             const struct nmx__record_geometry *geometry);
 /* Queue `ring` that end `end` sends on; geometry as read before. */
 struct nmx__queue *nmx__record_queue(const struct nmx__segment *seg, const struct nmx__record *record,
                                      const struct nmx__record_geometry *geometry, uint32_t end, uint32_t ring);
@@ -213,6 +235,9 @@ void nmx__recover_abandoned(struct nmx__segment *seg);
 /* A private copy of one extent (an element of the header's table) of the own file fd: *extent is to be freed, NULL when
  * there is none that could be read.  Errors: NMX_ERR_NO_MEMORY. */
 NMX_MUST_CHECK int nmx__extent_read(const struct nmx__segment *seg, int fd, uint64_t where, uint8_t **extent, size_t *bytes);
+
+/* Whether a sync of a switch port's ring, in flight at the death of its owner, had committed. */
+bool nmx__target_committed(const struct nmx__segment *seg, uint64_t target, uint64_t txn);
 
 /* Everything that an extent of some member's file owns goes into set, and its rings' counters are added up.  What is
  * marked as the kernel's goes into in_kernel (which may be the same set) instead, or as well.  file: the extent's bytes,

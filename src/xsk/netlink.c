@@ -76,6 +76,8 @@ static void read_link(const struct nlmsghdr *message, void *arg)
 	nmx__attribute_text(a[IFLA_IFALIAS], link->alias, sizeof(link->alias));
 	nmx__attribute_text(info[IFLA_INFO_KIND], link->kind, sizeof(link->kind));
 	read_xdp(a[IFLA_XDP], link);
+	if (strcmp(link->kind, "veth") == 0 && !a[IFLA_LINK_NETNSID])
+		link->peer_ifindex = (int)nmx__attribute_u32(a[IFLA_LINK]);
 	if (a[IFLA_STATS64]) {
 		size_t bytes = RTA_PAYLOAD(a[IFLA_STATS64]);
 

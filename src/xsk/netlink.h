@@ -24,6 +24,7 @@ struct nmx__link {
 	uint32_t mtu;
 	uint32_t num_rx_queues, num_tx_queues; /* that it was made with; fewer may be in use (ethtool -l) */
 	uint32_t xdp_mode;                     /* XDP_ATTACHED_* */
+	int peer_ifindex;   /* of a veth pair, where both ends are in one namespace; 0 */
 	uint32_t xdp_prog;                     /* its id; 0: none */
 	struct rtnl_link_stats64 stats;
 };

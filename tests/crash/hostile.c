@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "shm/segment.h"
+#include "shm/switch.h"
 #include "victims.h"
 
 static struct arena *arena;
@@ -102,7 +102,9 @@ static void spoil_queue(struct rng *rng, struct nmx__segment *seg)
 
 	if (!nmx__record_read(seg, record, &g))
 		return;
-	q = nmx__record_queue(seg, record, &g, rng_below(rng, 2), 0);
+	if (g.kind == NMX__RECORD_SWITCH)
+		return;
+	q = nmx__record_queue(seg, record, &g, g.kind == NMX__RECORD_PIPE ? rng_below(rng, 2) : 0, 0);
 	switch (rng_below(rng, 6)) {
 	case 0:
 		atomic_store(&q->tail, bad_value(rng, q->tail));
@@ -116,6 +118,30 @@ static void spoil_queue(struct rng *rng, struct nmx__segment *seg)
 		break;
 	default:
 		spoil(rng, q->entry, nmx__queue_capacity(g.slots[0] < g.slots[1] ? g.slots[0] : g.slots[1]) * sizeof(struct nmx__entry));
+	}
+}
+
+/* Locks, maps and words of ports; tables of switches. */
+static void spoil_switch(struct rng *rng, struct nmx__segment *seg)
+{
+	struct nmx__record *record = some_record(rng, seg);
+	struct nmx__record_geometry g;
+
+	switch (rng_below(rng, 4)) {
+	case 0: /* somebody who lives and has it not, or nobody, or nonsense */
+		atomic_store(&record->lane[rng_below(rng, 2)].lock,
+		             rng_below(rng, 2) ? nmx__hold_make(rng_below(rng, 8), rng_below(rng, 8)) : bad_value(rng, record->lane[0].lock));
+		break;
+	case 1:
+		atomic_store(&record->lane[0].lock, 0);
+		break;
+	case 2:
+		spoil(rng, record->lane, 2 * sizeof(*record->lane));
+		break;
+	default:
+		if (!nmx__record_read(seg, record, &g) || g.kind != NMX__RECORD_SWITCH)
+			return;
+		spoil(rng, nmx__switch_of(seg, record), rng_below(rng, 2) ? 128 : sizeof(struct nmx__switch));
 	}
 }
 
@@ -164,6 +190,10 @@ static void spoil_something(struct rng *rng, struct nmx__segment *seg, uint32_t 
 		spoil(rng, seg->control, (size_t)seg->control_pages * NMX__PAGE / 8);
 		break;
 	case 7:
+	case 8:
+		spoil_switch(rng, seg);
+		break;
+	case 9:
 		spoil(rng, nmx__seg_buf(seg, NMX__FIRST_BUF), (size_t)256 * seg->buf_stride);
 		break;
 	default:

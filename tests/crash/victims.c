@@ -15,7 +15,7 @@ enum { MAX_SYNC_MS = 1000, WAIT_MS = 200, MAX_WAIT_MS = WAIT_MS + 1500, MAX_OPEN
 const char *__asan_default_options(void);
 const char *__asan_default_options(void) { return "allow_user_poisoning=0:detect_leaks=0"; }
 
-const char *const victim_names[VICTIMS] = { "sender", "receiver", "waiter", "opener" };
+const char *const victim_names[VICTIMS] = { "sender", "receiver", "waiter", "switch user", "blocking switch user", "opener" };
 
 struct self {
 	struct arena *arena;
@@ -136,6 +136,9 @@ static bool send_some(struct self *self)
 		data = nmx_batch_packet(&batch, len);
 		if (data)
 			memset(data, (int)n, len);
+		if (data && len > 12) /* at a switch: from one of several, to another or to all */
+			data[5] = (uint8_t)rng_below(&self->rng, 4), data[11] = (uint8_t)rng_below(&self->rng, 4), data[0] = rng_below(&self->rng, 4) == 0,
+			data[6] = 0;
 		nmx_batch_commit(&batch);
 	}
 	return sync_tx(self);
@@ -210,6 +213,7 @@ static bool one_turn(struct self *self)
 	case RECEIVES:
 		return receive_some(self) && sync_tx(self);
 	case WAITS:
+	case BLOCKS:
 		wait_for_any(self, rng_below(&self->rng, 2));
 		return receive_some(self) && send_some(self);
 	default:
@@ -219,7 +223,7 @@ static bool one_turn(struct self *self)
 
 void be_victim(void *victim_)
 {
-	static const char *const names[VICTIMS] = { "v{1", "v}1", "w{1", NULL };
+	static const char *const names[VICTIMS] = { "v{1", "v}1", "w{1", "vale0:a", "vale0:b@block", NULL };
 	const struct victim *victim = victim_;
 	struct self self = { .arena = victim->arena, .kind = victim->kind, .toll = &victim->arena->toll[victim->kind] };
 	char name[16];
@@ -231,6 +235,8 @@ void be_victim(void *victim_)
 		snprintf(name, sizeof(name), "o%u{%u", rng_below(&self.rng, 4), rng_below(&self.rng, 4));
 		if (self.kind == OPENS && rng_below(&self.rng, 4) == 0)
 			snprintf(name, sizeof(name), "w}1"); /* the other end of the waiter's pipe */
+		else if (self.kind == OPENS && rng_below(&self.rng, 3))
+			snprintf(name, sizeof(name), "vale%u:%u%s", rng_below(&self.rng, 2), rng_below(&self.rng, 4), rng_below(&self.rng, 2) ? "@block" : "");
 		if (!open_self(&self, names[self.kind] ? names[self.kind] : name))
 			continue;
 		while (life-- && !atomic_load(&self.arena->stop) && one_turn(&self))

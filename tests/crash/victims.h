@@ -7,7 +7,7 @@
 
 #include "crash.h"
 
-enum victim_kind { SENDS, RECEIVES, WAITS, OPENS, VICTIMS };
+enum victim_kind { SENDS, RECEIVES, WAITS, SWITCHES, BLOCKS, OPENS, VICTIMS };
 extern const char *const victim_names[VICTIMS];
 
 struct toll {

@@ -42,7 +42,8 @@ static void check_numbers(const struct nmx__name *name)
 	CHECK(name->mode <= NMX__ONE_HOST);
 	CHECK(name->ring < 4095);
 	CHECK(name->ring == 0 || name->mode == NMX__ONE_NIC || name->mode == NMX__ONE_HOST);
-	CHECK(name->flags < 1 << 6 && (name->flags & both) != both);
+	CHECK(name->flags < 1 << 7 && (name->flags & both) != both);
+	CHECK(!(name->flags & NMX__NAME_BLOCK) || name->backend == NMX_SWITCH);
 	CHECK(name->mem_id <= 65535);
 	CHECK(name->tx_rings <= 65535 && name->rx_rings <= 65535);
 	CHECK(name->host_tx_rings <= 65535 && name->host_rx_rings <= 65535);

@@ -14,7 +14,8 @@
 # or no C compiler).
 
 models="ownership_two_senders ownership_pipe ownership_cleaner"
-models="$models quarantine wakeup_pipe wakeup_queue wakeup_queue_recovery_rings"
+models="$models ownership_switch ownership_switch_one_process"
+models="$models quarantine wakeup_pipe wakeup_queue wakeup_queue_recovery_rings wakeup_room"
 long_models="ownership_two_senders_receiver_dies"
 
 here=$(cd "$(dirname "$0")" && pwd) || exit 1
@@ -26,6 +27,7 @@ source_of() {
 	wakeup_pipe)                 echo wakeup.pml ;;
 	wakeup_queue)                echo wakeup.pml -DQUEUE ;;
 	wakeup_queue_recovery_rings) echo wakeup.pml -DQUEUE -DRECOVERY_RINGS ;;
+	ownership_switch_one_process) echo ownership_switch.pml -DONE_PROCESS ;;
 	ownership_two_senders_receiver_dies)
 		echo ownership_two_senders.pml -DRECEIVER_DIES ;;
 	*)                           echo "$1.pml" ;;
@@ -47,6 +49,11 @@ sabotages_of() {
 			WORD_BEFORE_BELL SAME_NUMBER_AGAIN ;;
 	wakeup_queue_recovery_rings)
 		echo RECOVERY_IS_SILENT ;;
+	ownership_switch)
+		echo UNLOCK_BEFORE_COMMIT NO_LOOK_INSIDE NOBODY_IS_SEEN_OUT \
+			LOCK_RELEASED_FIRST CLAIM_BEFORE_SWEEP SEEN_OUT_AGAIN ;;
+	ownership_switch_one_process)
+		echo HOLD_IS_THE_PROCESS ;;
 	*)
 		grep -o 'SABOTAGE_[A-Z_]*' "$here/$(source_of "$1" | cut -d' ' -f1)" | sort -u |
 			sed 's/^SABOTAGE_//' ;;

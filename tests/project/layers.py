@@ -18,7 +18,7 @@ LAYERS = {
     'xsk': (['src/xsk'], r'(xsk|base)/', ()),
     'netmap': (['src/netmap'], r'(netmap|base)/', ()),
     'core': (['src/core'], r'(core|base)/', ()),
-    'backend': (['src/backend'], r'(backend/(local|netmap|pipe|xdp)\.h$|core/port\.h$|shm/|xsk/|netmap/|base/)', ('pcap/pcap.h',)),
+    'backend': (['src/backend'], r'(backend/(local|netmap|pipe|switch|xdp)\.h$|core/port\.h$|shm/|xsk/|netmap/|base/)', ('pcap/pcap.h',)),
     'event': (['src/event'], r'event/', ('uv.h', 'liburing.h')),
     'public headers': (['include/nmx'], None, ()),
     'tools': (['tools'], 'own', ('pcap/pcap.h', 'pcap.h')),

@@ -395,6 +395,20 @@ static void a_segment_has_a_short_plain_name(void **state)
 		{ "a@segment=s@segment=s", "\"segment=s\"", "again" });
 }
 
+static void only_a_switch_port_may_block(void **state)
+{
+	(void)state;
+	ACCEPTED({ "vale0:a@block", { .backend = NMX_SWITCH, PORT("vale0:a"), .flags = NMX__NAME_BLOCK } },
+		 { "vale0:a/R@block@conf:slots=4",
+		   { .backend = NMX_SWITCH, PORT("vale0:a"), .flags = NMX__NAME_BLOCK | NMX__NAME_RX_ONLY, .tx_slots = 4, .rx_slots = 4 } },
+		 { "netmap:vale0:a@segment=s@block",
+		   { .backend = NMX_SWITCH, PORT("vale0:a"), .flags = NMX__NAME_BLOCK, .segment = "s" } });
+	REFUSED({ "vale0:a@block=1", "\"block=1\"", "takes none; write @block" },
+		{ "vale0:a@block:", "\"block:\"", "takes none; write @block" },
+		{ "vale0:a@block@block", "\"block\"", "again" }, { "x{1@block", "\"block\"", "write vale0:a@block" },
+		{ "eth0@block", "\"block\"", "is for ports of switches" }, { "vale0:a@blocks", "\"blocks\"", "is not an option" });
+}
+
 static void options_combine(void **state)
 {
 	(void)state;
@@ -547,6 +561,7 @@ int main(void)
 		cmocka_unit_test(external_memory_names_a_file),
 		cmocka_unit_test(an_offset_has_an_initial_value),
 		cmocka_unit_test(a_segment_has_a_short_plain_name),
+		cmocka_unit_test(only_a_switch_port_may_block),
 		cmocka_unit_test(options_combine),
 		cmocka_unit_test(names_that_make_no_sense_are_refused),
 		cmocka_unit_test(no_name_at_all_is_refused),

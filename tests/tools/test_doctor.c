@@ -104,7 +104,7 @@ static void names_of_every_kind(void)
 		{ "netmap:nosuch0", "no interface", 1 },
 		{ "xdp:nosuch0", "no interface", 1 },
 		{ "nosuch0^", "no interface", 1 },
-		{ "vale0:a", "the switch", 1 },
+		{ "vale0:a", "is a port of a switch in user space: opening it makes it", 0 },
 		{ "x{1", "opening it makes it", 0 },
 		{ "netmap:x}1", "opening it makes it", 0 },
 		{ "loop:", "\"loop:\"", 0 },

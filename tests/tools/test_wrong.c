@@ -152,7 +152,8 @@ static void bad_ports(const struct command *c)
 		{ "xdp:nosuch0", "there is no interface \"nosuch0\"" },
 		{ "nosuch0^", "there is no interface \"nosuch0\"" },
 		{ "a-name-too-long-for-one", "there is no interface \"a-name-too-long-for-one\"" },
-		{ "vale0:a", "\"vale0:a\" cannot be opened here: " },
+		{ "vale0:a^", "write \"vale0:a\" alone" },
+		{ "vale0:a@block=1", "write @block" },
 		{ "netmap:", "netmap:" },
 		{ "x{", "x{" },
 		{ "x{1}", "x{1}" },
@@ -311,7 +312,7 @@ static void bad_segments(void)
 	page[8]++; /* struct nmx__seg_header: version */
 	write_segment(page, sizeof(page));
 	NMX_RUN(&child, "gen", "x{1", "-q", "--dir", run_dir);
-	child_says(&child, "is of layout 3");
+	child_says(&child, "is of layout 4");
 	with_segment("of another version");
 	page[8]--;
 	write_segment(page, sizeof(page)); /* its header claims more than the file has */

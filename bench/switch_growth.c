@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* What a packet costs its sender, with more and more ports in the switch, and more and more addresses known: all ports in
+ * one thread, so that nothing but the switch is measured. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <nmx/switch.h>
+
+#include "switch.h"
+
+enum { MOST_PORTS = 254, SLOTS = 256, BATCH = 256, LEN = 60, BAR = 40, ROUNDS = 5, ROUND_MS = 60 };
+
+struct end {
+	struct nmx_port *port;
+	struct nmx_tx *tx;
+	struct nmx_rx *rx;
+};
+
+static void check(int err)
+{
+	if (err < 0)
+		die("nmx", nmx_strerror(err));
+}
+
+static struct end open_end(const char *directory, const char *name)
+{
+	struct nmx_options options = { .directory = directory, .tx_slots = 2 * SLOTS, .rx_slots = SLOTS };
+	struct nmx_report why;
+	struct end end;
+
+	if (nmx_open(&end.port, name, &options, &why) < 0)
+		die("nmx_open", why.text);
+	check(nmx_tx_ring(end.port, 0, &end.tx));
+	check(nmx_rx_ring(end.port, 0, &end.rx));
+	return end;
+}
+
+static void close_end(struct end *end)
+{
+	nmx_tx_close(end->tx);
+	nmx_rx_close(end->rx);
+	nmx_close(end->port);
+}
+
+static void address_of(uint32_t number, uint8_t mac[6])
+{
+	const uint8_t value[6] = { 2, 1, (uint8_t)(number >> 24), (uint8_t)(number >> 16), (uint8_t)(number >> 8), (uint8_t)number };
+
+	memcpy(mac, value, 6);
+}
+
+/* From addresses first to first + n - 1, to nobody that is known: they are learnt. */
+static void say_hello(struct end *end, uint32_t first, uint32_t n)
+{
+	static const uint8_t nobody[6] = { 2, 2 };
+	struct nmx_batch batch;
+	uint8_t mac[6];
+
+	for (uint32_t i = 0; i < n;) {
+		uint8_t *data;
+
+		if (nmx_tx_space(end->tx) == 0)
+			check(nmx_tx_sync(end->tx));
+		check(nmx_tx_reserve(end->tx, n - i < BATCH ? n - i : BATCH, &batch));
+		for (; (data = nmx_batch_packet(&batch, LEN)); i++) {
+			address_of(first + i, mac);
+			const struct header header = header_to(nobody, mac);
+			memcpy(data, header.bytes, HEADER);
+		}
+		nmx_batch_commit(&batch);
+		check(nmx_tx_sync(end->tx));
+	}
+}
+
+static void drain(struct end *end)
+{
+	while (nmx_rx_sync(end->rx) > 0)
+		nmx_rx_for_each (end->rx, frame)
+			(void)frame;
+}
+
+/* One batch to the addresses *at, *at + step, ... modulo n.  Nanoseconds. */
+static uint64_t send_batch(struct end *from, uint32_t n, uint32_t step, uint32_t *at)
+{
+	static const uint8_t sender[6] = { 2, 3 };
+	uint64_t begin = now_ns();
+	struct nmx_batch batch;
+	uint8_t mac[6], *data;
+
+	check(nmx_tx_reserve(from->tx, BATCH, &batch));
+	while ((data = nmx_batch_packet(&batch, LEN))) {
+		address_of(*at, mac);
+		const struct header header = header_to(mac, sender);
+		memcpy(data, header.bytes, HEADER);
+		*at = (*at + step) % n;
+	}
+	nmx_batch_commit(&batch);
+	check(nmx_tx_sync(from->tx));
+	return now_ns() - begin;
+}
+
+/* Nanoseconds a packet: the median of some rounds. */
+static double cost(struct end *from, struct end *to, uint32_t ends, uint32_t addresses, uint32_t step)
+{
+	double rounds[ROUNDS];
+
+	for (int i = 0; i < ROUNDS; i++) {
+		uint64_t spent = 0, packets = 0, end = now_ns() + ROUND_MS * 1000000ull;
+		uint32_t at = 0;
+
+		while (now_ns() < end) {
+			spent += send_batch(from, addresses, step, &at);
+			packets += BATCH;
+			for (uint32_t k = 0; k < ends; k++)
+				drain(&to[k]);
+		}
+		rounds[i] = (double)spent / (double)packets;
+	}
+	return quantile(rounds, ROUNDS, 0.5);
+}
+
+static void show(const char *what, uint32_t n, uint32_t known, const char *how, double ns, bool json)
+{
+	int bar = (int)(ns / 10 + 0.5);
+
+	if (json)
+		printf("{\"case\":\"growth-%s\",\"%s\":%u,\"known\":%u,\"to\":\"%s\",\"ns\":%.4g}\n", what, what, n, known, how, ns);
+	else
+		printf("%-10s %7u  %7u known  %-9s %7.1f ns  %.*s\n", what, n, known, how, ns, bar < BAR ? bar : BAR,
+		       "########################################");
+	fflush(stdout);
+}
+
+static int count_address(const struct nmx_switch_address *address, void *arg)
+{
+	(void)address;
+	++*(uint32_t *)arg;
+	return 0;
+}
+
+static uint32_t known_addresses(const char *directory)
+{
+	const struct nmx_switch_options options = { .directory = directory };
+	uint32_t n = 0;
+
+	check(nmx_switch_table("vale0", &options, count_address, &n, NULL));
+	return n;
+}
+
+static void with_ports(const char *directory, uint32_t ports, bool json)
+{
+	static struct end to[MOST_PORTS];
+	struct end from = open_end(directory, "vale0:s");
+	char name[16];
+
+	for (uint32_t i = 0; i + 1 < ports; i++) {
+		snprintf(name, sizeof(name), "vale0:r%u", i);
+		to[i] = open_end(directory, name);
+		say_hello(&to[i], i, 1);
+	}
+	for (uint32_t i = 0; i + 1 < ports; i++)
+		drain(&to[i]);
+	show("ports", ports, known_addresses(directory), "one", cost(&from, to, 1, 1, 1), json);
+	show("ports", ports, known_addresses(directory), "all", cost(&from, to, ports - 1, ports - 1, 1), json);
+	close_end(&from);
+	for (uint32_t i = 0; i + 1 < ports; i++)
+		close_end(&to[i]);
+}
+
+static void with_addresses(const char *directory, uint32_t addresses, bool json)
+{
+	struct end from = open_end(directory, "vale0:s"), to = open_end(directory, "vale0:r");
+	uint32_t step = 7919; /* a prime: all of them, in no order that a cache could foresee */
+
+	say_hello(&to, 0, addresses);
+	show("addresses", addresses, known_addresses(directory), "all", cost(&from, &to, 1, addresses, step), json);
+	close_end(&from);
+	close_end(&to);
+}
+
+void growth(const char *directory, bool json)
+{
+	static const uint32_t ports[] = { 2, 16, 128, 254 }, addresses[] = { 10, 1000, 100000 };
+
+	for (size_t i = 0; i < sizeof(ports) / sizeof(*ports); i++)
+		with_ports(directory, ports[i], json);
+	for (size_t i = 0; i < sizeof(addresses) / sizeof(*addresses); i++)
+		with_addresses(directory, addresses[i], json);
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* The sender's sync, first half: reads the headers, learns who is here, and sorts by destination.  Then one visit to each. */
+#include "backend/switch.h"
+#include "base/clock.h"
+#include "base/poison.h"
+
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+#define FLOOD_BURST_MS 100
+#define HEADER_LEN 14 /* two addresses and a type: less is no frame */
+/* Flags of a slot that ask for something, in its first 8 bytes. */
+#define WORD_ASKS ((uint64_t)(NS_MOREFRAG | NS_NO_LEARN | NS_INDIRECT | NS_PORT_MASK) << 48)
+
+/* ---- where a packet goes */
+
+/* What the packet before had: most come in trains. */
+struct memo {
+	uint64_t src, dst;
+	uint32_t to, now;
+};
+
+/* Once, for anybody may be writing there. */
+static inline uint64_t load_once(const uint8_t *from)
+{
+	uint64_t value;
+
+	memcpy(&value, from, sizeof(value));
+	__asm__("" : "+r"(value));
+	return value;
+}
+
+static __attribute__((__noinline__)) uint32_t look_up(const struct switch_port *port, uint64_t dst, uint32_t now)
+{
+	uint32_t to = nmx__mac_is_group(dst) ? 0 : nmx__fdb_find(&port->fdb, dst, now);
+
+	if (to == port->number)
+		return NOWHERE;
+	return to && atomic_load_explicit(&port->sw->port[to], memory_order_relaxed) ? to : EVERYWHERE;
+}
+
+/* Of a header: learns its source, finds its destination. */
+static inline uint32_t destination(const struct switch_port *port, const uint8_t *header, bool learn, struct memo *memo)
+{
+	uint64_t dst = load_once(header) & NMX__MAC_MASK, src = load_once(header + 6) & NMX__MAC_MASK;
+
+	if (unlikely(src != memo->src) && learn) {
+		memo->src = src;
+		if (!nmx__mac_is_group(src))
+			nmx__fdb_learn(&port->fdb, src, port->number, memo->now);
+	}
+	if (unlikely(dst != memo->dst)) {
+		memo->dst = dst;
+		memo->to = look_up(port, dst, memo->now);
+	}
+	return memo->to;
+}
+
+static void drop(struct switch_ring *r, size_t counter) { nmx__count(r->end.own, counter, 1); }
+
+static const uint8_t *data_of(const struct nmx__qend *e, const struct netmap_slot *slot)
+{
+	return slot->flags & NS_INDIRECT ? (const uint8_t *)(uintptr_t)slot->ptr : e->bufs + (size_t)slot->buf_idx * e->buf_stride;
+}
+
+static bool valid_index(const struct nmx__qend *e, uint32_t index)
+{
+	return index - NMX__FIRST_BUF < e->num_bufs - NMX__FIRST_BUF;
+}
+
+static uint32_t len_of(const struct netmap_slot *slot) { return (slot->flags & NS_INDIRECT) && !slot->ptr ? 0 : slot->len; }
+
+/* Slots of the packet at a place, at most `left`: one that lacks its end ends there.  0: a slot has lost its buffer. */
+static uint32_t measure(const struct nmx__qend *e, uint32_t place, uint32_t left, bool *unfit, bool *copy)
+{
+	uint32_t n = 0;
+	bool more = true;
+
+	*unfit = *copy = false;
+	for (; more && n < left; n++) {
+		const struct netmap_slot *slot = &e->ring->slot[switch_slot(e, place + n)];
+
+		if (!valid_index(e, slot->buf_idx))
+			return 0;
+		more = slot->flags & NS_MOREFRAG;
+		*unfit |= len_of(slot) - 1 >= e->max_len;
+		*copy |= (slot->flags & NS_INDIRECT) != 0;
+	}
+	*unfit |= n > e->max_frags;
+	return n;
+}
+
+/* A packet that asks for something, or is none.  Returns its slots, or 0: a slot has lost its buffer. */
+static __attribute__((__noinline__)) uint32_t sort_special(struct switch_ring *r, uint32_t place, uint32_t left, struct memo *memo,
+                                                           uint32_t *to)
+{
+	const struct switch_port *port = switch_of(r);
+	const struct netmap_slot *slot = &r->end.ring->slot[switch_slot(&r->end, place)];
+	bool unfit, copy;
+	uint32_t n = measure(&r->end, place, left, &unfit, &copy), forced = slot->flags >> NS_PORT_SHIFT;
+
+	*to = NOWHERE;
+	if (n == 0)
+		return 0;
+	if (len_of(slot) < HEADER_LEN) {
+		drop(r, offsetof(struct nmx_stats, drop_too_short));
+		return n;
+	}
+	if (unfit) {
+		drop(r, offsetof(struct nmx_stats, drop_too_long));
+		return n;
+	}
+	*to = destination(port, data_of(&r->end, slot), !(slot->flags & NS_NO_LEARN), memo);
+	if (forced)
+		*to = forced != port->number && forced <= NMX__SWITCH_PORTS && atomic_load(&port->sw->port[forced]) ? forced : NOWHERE;
+	if (*to == NOWHERE)
+		drop(r, offsetof(struct nmx_stats, drop_no_port));
+	r->tx->frags[place] = (uint8_t)(n | (copy ? FRAGS_COPY : 0));
+	return n;
+}
+
+/* ---- sorting */
+
+static inline void append(struct switch_tx *tx, uint32_t to, uint32_t place)
+{
+	struct switch_list *list = &tx->to[to];
+
+	tx->next[place] = NO_PLACE;
+	if (unlikely(list->first == NO_PLACE)) {
+		list->first = (uint16_t)place;
+		tx->touched[tx->num_touched++] = (uint8_t)to;
+	} else
+		tx->next[list->last] = (uint16_t)place;
+	list->last = (uint16_t)place;
+}
+
+/* 0 or NMX_ERR_RESET. */
+static int sort(struct switch_ring *r, uint32_t count)
+{
+	const struct switch_port *port = switch_of(r);
+	const struct nmx__qend *e = &r->end;
+	const struct netmap_slot *slots = e->ring->slot;
+	struct switch_tx *tx = r->tx;
+	struct memo memo = { .src = UINT64_MAX, .dst = UINT64_MAX, .now = (uint32_t)(nmx__coarse_ms() / 1000) };
+	uint32_t slot = e->hwcur, longest = e->max_len - HEADER_LEN, usable = e->num_bufs - NMX__FIRST_BUF;
+	bool some_done = tx->num_held > 0;
+
+	nmx__fdb_tick(&port->fdb, memo.now);
+	for (uint32_t place = 0; place < count; place++, slot = nmx__next(slot, e->num_slots)) {
+		uint64_t word = nmx__slot_word(&slots[slot]);
+		uint32_t to = NOWHERE, first = place, n;
+
+		if (unlikely(some_done) && tx->done[slot])
+			continue;
+		if (__builtin_expect(!(word & WORD_ASKS) && nmx__word_len(word) - HEADER_LEN <= longest &&
+		                     nmx__word_index(word) - NMX__FIRST_BUF < usable, 1)) {
+			tx->frags[place] = 1;
+			to = destination(port, e->bufs + (size_t)nmx__word_index(word) * e->buf_stride, true, &memo);
+			if (unlikely(to == NOWHERE))
+				drop(r, offsetof(struct nmx_stats, drop_no_port));
+		} else {
+			n = sort_special(r, place, count - place, &memo, &to);
+			if (n == 0)
+				return NMX_ERR_RESET;
+			for (; n > 1; n--, place++)
+				slot = nmx__next(slot, e->num_slots);
+		}
+		if (to != NOWHERE)
+			append(tx, to, first);
+	}
+	return 0;
+}
+
+static void forget_lists(struct switch_tx *tx)
+{
+	for (uint32_t i = 0; i < tx->num_touched; i++)
+		tx->to[tx->touched[i]].first = NO_PLACE;
+	tx->num_touched = 0;
+}
+
+/* ---- what waits */
+
+static void clear_held(struct switch_tx *tx, uint32_t count)
+{
+	if (tx->num_held) {
+		memset(tx->held_for, 0, sizeof(tx->held_for));
+		tx->num_held = 0;
+	}
+	memset(tx->held, 0, count * sizeof(*tx->held));
+	tx->first_held = count;
+}
+
+/* What was before the first that waits is through; behind it, all that does not wait is done. */
+static void note_done(struct switch_ring *r, uint32_t count)
+{
+	struct switch_tx *tx = r->tx;
+
+	for (uint32_t place = 0; place < count; place++)
+		tx->done[switch_slot(&r->end, place)] = place >= tx->first_held && !tx->held[place];
+}
+
+/* ---- sync */
+
+/* Each packet is counted once, wherever its copies go. */
+static void count_floods(struct switch_ring *r)
+{
+	const struct switch_tx *tx = r->tx;
+	uint64_t packets = 0, bytes = 0;
+
+	for (uint32_t place = tx->to[EVERYWHERE].first; place != NO_PLACE; place = tx->next[place], packets++)
+		for (uint32_t i = 0; i < (tx->frags[place] & ~(uint32_t)FRAGS_COPY); i++)
+			bytes += r->end.ring->slot[switch_slot(&r->end, place + i)].len;
+	NMX__COUNT(r->end.own, tx_packets, packets);
+	NMX__COUNT(r->end.own, tx_bytes, bytes);
+}
+
+/* Packets that may go to everybody now: so many a second, and after a pause a tenth of a second's at once. */
+static uint64_t floods_allowed(struct switch_tx *tx)
+{
+	uint64_t most = tx->flood_pps * (FLOOD_BURST_MS + 0ull) + 1000;
+	int64_t now = nmx__now_ms(), past = tx->flood_ms ? now - tx->flood_ms : FLOOD_BURST_MS;
+
+	tx->flood_ms = now;
+	tx->flood_allowed += (uint64_t)(past < FLOOD_BURST_MS ? past : FLOOD_BURST_MS) * tx->flood_pps;
+	if (tx->flood_allowed > most)
+		tx->flood_allowed = most;
+	return tx->flood_allowed / 1000;
+}
+
+/* Leaves of the floods as many as are allowed. */
+static void limit_floods(struct switch_ring *r)
+{
+	struct switch_tx *tx = r->tx;
+	struct switch_list *list = &tx->to[EVERYWHERE];
+	uint64_t allowed = floods_allowed(tx), passed = 0, dropped = 0;
+
+	for (uint32_t place = list->first; place != NO_PLACE; place = tx->next[place])
+		if (passed < allowed) {
+			passed++;
+			list->last = (uint16_t)place;
+		} else
+			dropped++;
+	tx->flood_allowed -= 1000 * passed;
+	if (passed)
+		tx->next[list->last] = NO_PLACE;
+	else
+		list->first = NO_PLACE;
+	NMX__COUNT(r->end.own, drop_flood, dropped);
+}
+
+static void flood(struct switch_ring *r)
+{
+	const struct switch_port *port = switch_of(r);
+	uint32_t most = atomic_load(&port->sw->num_ports);
+
+	if (r->tx->flood_pps)
+		limit_floods(r);
+	if (r->tx->to[EVERYWHERE].first == NO_PLACE)
+		return;
+	count_floods(r);
+	for (uint32_t to = 1; to <= most && to <= NMX__SWITCH_PORTS; to++)
+		if (to != port->number && atomic_load_explicit(&port->sw->port[to], memory_order_relaxed))
+			nmx__switch_visit(r, to, true);
+}
+
+static int forward(struct switch_ring *r, uint32_t count)
+{
+	struct switch_tx *tx = r->tx;
+	bool blocking = switch_of(r)->blocking, some_done = tx->num_held > 0;
+	int err = sort(r, count);
+
+	if (err == 0) {
+		tx->ordered = 0;
+		tx->patience = NMX__PATIENCE;
+		if (blocking)
+			clear_held(tx, count);
+		if (unlikely(tx->to[EVERYWHERE].first != NO_PLACE))
+			flood(r); /* with what is for one port alone in its place among it */
+		for (uint32_t i = 0; i < tx->num_touched; i++)
+			if (tx->touched[i] != EVERYWHERE && tx->to[tx->touched[i]].first != NO_PLACE)
+				nmx__switch_visit(r, tx->touched[i], false);
+		if (blocking && (some_done || tx->num_held))
+			note_done(r, count);
+	}
+	forget_lists(tx);
+	return err;
+}
+
+int nmx__switch_send(struct switch_ring *r, uint32_t head)
+{
+	struct nmx__qend *e = &r->end;
+	uint32_t n = e->num_slots, count, tail;
+
+	if (unlikely(!nmx__qend_cursors_valid(e, head, e->ring->cur)))
+		return nmx__qend_reset(e);
+	count = nmx__distance(e->hwcur, head, n);
+	if (count && unlikely(forward(r, count) < 0))
+		return nmx__qend_reset(e);
+	r->tx->head = head;
+	e->hwcur = r->tx->num_held ? switch_slot(e, r->tx->first_held) : head;
+	tail = e->hwcur ? e->hwcur - 1 : n - 1;
+	nmx__qend_poison(e, tail, head, true);
+	nmx__qend_poison(e, head, tail, false);
+	e->ring->tail = e->tail = tail;
+	return 0;
+}

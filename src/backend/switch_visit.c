@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * The sender's sync, second half: one visit to the queue of a receiver, under its lock.  docs/segment-protocol.md,
+ * "Switches".
+ *
+ * What is for this port alone moves: its buffer goes into the entry, the entry's empty one into the slot.  Of what goes to
+ * several, a copy is made in the entry's empty buffer, which is the queue's before and after: no buffer changes hands.
+ */
+#include "backend/switch.h"
+#include "base/clock.h"
+#include "base/poison.h"
+
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+#define LOOK_MS 50 /* how long it may go unnoticed that the owner of a full port was killed */
+
+struct visit {
+	struct switch_ring *r;
+	struct nmx__way *way;
+	struct nmx__entry *entries;
+	uint32_t port, mask;
+	uint32_t hold;     /* of its lock; 0: not to be had */
+	uint32_t tail, room; /* of the queue */
+	uint32_t ordered;  /* of tx->order, ours and of visits before */
+	bool waits;        /* something for it waits: nothing may overtake it */
+	uint64_t packets, bytes, full, invalid, too_long, gone;
+};
+
+/* ---- one packet */
+
+static inline struct nmx__entry *entry_at(const struct visit *v, uint32_t i) { return &v->entries[(v->tail + i) & v->mask]; }
+
+/* Packets of one slot whose buffers move, up to the first that is anything else.  Returns its place. */
+static inline uint32_t move_singles(struct visit *v, uint32_t place, uint32_t until)
+{
+	const struct nmx__qend *e = &v->r->end;
+	const struct switch_tx *tx = v->r->tx;
+	/* Copies, for the compiler cannot know that the stores below do not reach *e. */
+	const struct netmap_slot *slots = e->ring->slot;
+	struct nmx__entry *entries = v->entries;
+	const uint16_t *next = tx->next;
+	const uint8_t *frags = tx->frags;
+	uint64_t *pending = e->pending, bytes = 0;
+	uint16_t *order = tx->order + v->ordered;
+	uint32_t hwcur = e->hwcur, n = e->num_slots, mask = v->mask, usable = e->num_bufs - NMX__FIRST_BUF, done = 0;
+
+	for (; place < until && done < v->room && frags[place] == 1; done++, place = next[place]) {
+		uint32_t s = hwcur + place < n ? hwcur + place : hwcur + place - n;
+		struct nmx__entry *entry = &entries[(v->tail + done) & mask];
+		uint32_t spare = atomic_load_explicit(&entry->empty, memory_order_relaxed);
+		uint64_t word = nmx__slot_word(&slots[s]) & NMX__WORD_KEEP;
+
+		if (unlikely(spare - NMX__FIRST_BUF >= usable))
+			break;
+		pending[s] = spare;
+		atomic_store_explicit(&entry->full, word, memory_order_relaxed);
+		order[done] = (uint16_t)s;
+		bytes += nmx__word_len(word);
+	}
+	v->tail += done;
+	v->room -= done;
+	v->ordered += done;
+	v->packets += done;
+	v->bytes += bytes;
+	return place;
+}
+
+static void copy_fragment(const struct nmx__qend *e, const struct netmap_slot *slot, uint32_t spare)
+{
+	uint8_t *to = e->bufs + (size_t)spare * e->buf_stride;
+	const uint8_t *from = slot->flags & NS_INDIRECT ? (const uint8_t *)(uintptr_t)slot->ptr : e->bufs + (size_t)slot->buf_idx * e->buf_stride;
+
+	nmx__unpoison(to, e->buf_stride);
+	memcpy(to, from, slot->len < e->buf_stride ? slot->len : e->buf_stride);
+	nmx__poison(to, e->buf_stride);
+}
+
+/* All fragments of a packet, for which there is room.  False: an entry holds nonsense. */
+static bool put_fragments(struct visit *v, uint32_t place, uint32_t n, bool copy)
+{
+	const struct nmx__qend *e = &v->r->end;
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t s = switch_slot(e, place + i), spare = atomic_load_explicit(&entry_at(v, i)->empty, memory_order_relaxed);
+		const struct netmap_slot *slot = &e->ring->slot[s];
+		uint64_t rest = (uint64_t)slot->len << 32 | (i + 1 < n ? NMX__WORD_MORE : 0);
+
+		if (spare - NMX__FIRST_BUF >= e->num_bufs - NMX__FIRST_BUF || slot->buf_idx - NMX__FIRST_BUF >= e->num_bufs - NMX__FIRST_BUF)
+			return false;
+		if (copy)
+			copy_fragment(e, slot, spare);
+		else {
+			e->pending[s] = spare;
+			v->r->tx->order[v->ordered + i] = (uint16_t)s;
+		}
+		atomic_store_explicit(&entry_at(v, i)->full, rest | (copy ? spare : slot->buf_idx), memory_order_relaxed);
+		bytes += slot->len;
+	}
+	v->tail += n;
+	v->room -= n;
+	v->ordered += copy ? 0 : n;
+	v->bytes += bytes;
+	return true;
+}
+
+/* No room: waits, or is gone. */
+static void refuse(struct visit *v, uint32_t place, uint32_t n, bool is_flood)
+{
+	struct switch_tx *tx = v->r->tx;
+
+	if (is_flood || !switch_of(v->r)->blocking) {
+		v->full++;
+		return;
+	}
+	if (tx->held_for[v->port] == 0)
+		tx->first_frags[v->port] = (uint8_t)n;
+	v->waits = true;
+	tx->num_held += n;
+	tx->held_for[v->port] = (uint16_t)(tx->held_for[v->port] + n);
+	tx->first_held = place < tx->first_held ? place : tx->first_held;
+	for (uint32_t i = 0; i < n; i++)
+		tx->held[place + i] = true;
+}
+
+static void put_packet(struct visit *v, uint32_t place, bool is_flood)
+{
+	uint8_t frags = v->r->tx->frags[place];
+	uint32_t n = frags & ~(uint32_t)FRAGS_COPY;
+	uint64_t bytes = v->bytes;
+
+	if (n > v->way->max_frags)
+		v->too_long++;
+	else if (n > v->room || v->waits)
+		refuse(v, place, n, is_flood);
+	else if (!put_fragments(v, place, n, is_flood || (frags & FRAGS_COPY)))
+		v->invalid++;
+	else if (is_flood)
+		v->bytes = bytes; /* counted once, not once a port */
+	else
+		v->packets++;
+}
+
+/* ---- the visit */
+
+/* Both lists in the order in which the packets were sent. */
+static void put_all(struct visit *v, bool floods)
+{
+	const struct switch_tx *tx = v->r->tx;
+	uint32_t own = tx->to[v->port].first, all = floods ? tx->to[EVERYWHERE].first : NO_PLACE;
+
+	while (own != NO_PLACE || all != NO_PLACE) {
+		if (own < all) {
+			if (!v->waits)
+				own = move_singles(v, own, all);
+			if (own < all) {
+				put_packet(v, own, false);
+				own = tx->next[own];
+			}
+		} else {
+			put_packet(v, all, true);
+			all = tx->next[all];
+		}
+	}
+}
+
+static void poison_sent(const struct visit *v, uint32_t first)
+{
+	const struct nmx__qend *e = &v->r->end;
+
+	for (uint32_t i = first; nmx__poisoning() && i < v->ordered; i++)
+		nmx__poison(e->bufs + (size_t)e->ring->slot[v->r->tx->order[i]].buf_idx * e->buf_stride, e->buf_stride);
+}
+
+static void wake_receiver(struct visit *v)
+{
+	struct switch_tx *tx = v->r->tx;
+	struct nmx__way *way = v->way;
+	uint32_t i = v->port % NMX__SWITCH_BELLS;
+
+	if (__builtin_expect(atomic_load(&way->queue->rx_sleep) % 2 == 0, 1))
+		return;
+	if (tx->bell_word[i] != way->word || tx->bell[i].queue != way->lane_number) {
+		nmx__bell_close(&tx->bell[i]);
+		nmx__bell_init(&tx->bell[i], switch_of(v->r)->seg, way->record, way->lane_number, 'r');
+		tx->bell_word[i] = way->word;
+	}
+	if (nmx__wake(&way->queue->rx_sleep, &tx->bell[i]))
+		NMX__COUNT(v->r->end.own, wakeups, 1);
+}
+
+/* Publishes what was put, lets the next sender in, and gives the slots what they got for it. */
+static void commit(struct visit *v, uint32_t first)
+{
+	struct nmx__qend *e = &v->r->end;
+	struct netmap_slot *slots = e->ring->slot;
+	uint32_t moved = v->ordered - first;
+
+	poison_sent(v, first);
+	if (moved) {
+		nmx__order_for_death();
+		atomic_store_explicit(&e->own->target, nmx__target_make(v->way->record, v->way->lane_number, v->hold), memory_order_relaxed);
+		nmx__order_for_death();
+		atomic_store_explicit(&e->own->txn, nmx__txn_make(v->tail, first, moved), memory_order_relaxed);
+		nmx__order_for_death();
+	}
+	atomic_store(&v->way->queue->tail, v->tail); /* the commit; pairs with look_at_peer() of the receiver */
+	wake_receiver(v);
+	nmx__way_unlock(v->way);
+	nmx__order_for_death();
+	for (uint32_t i = first; i < v->ordered; i++)
+		nmx__slot_set_word(&slots[v->r->tx->order[i]], e->pending[v->r->tx->order[i]]);
+	nmx__order_for_death();
+	if (moved)
+		atomic_store_explicit(&e->own->txn, 0, memory_order_relaxed);
+	v->r->tx->ordered = v->ordered;
+}
+
+/* With the lock: what room there is.  False: the queue holds nonsense. */
+static bool look_at_queue(struct visit *v)
+{
+	uint32_t head = atomic_load_explicit(&v->way->queue->head, memory_order_acquire), used;
+
+	v->tail = atomic_load_explicit(&v->way->queue->tail, memory_order_relaxed);
+	used = v->tail - head;
+	v->room = used <= v->way->capacity ? v->way->capacity - used : 0;
+	return used <= v->way->capacity;
+}
+
+static void prefetch_entries(const struct visit *v)
+{
+	const struct switch_list *list = &v->r->tx->to[v->port];
+	uint32_t most = list->first == NO_PLACE ? 0 : (uint32_t)(list->last - list->first + 1);
+
+	for (uint32_t i = 0; i < most && i < v->room; i += 64 / sizeof(struct nmx__entry))
+		nmx__prefetch_to_write(entry_at(v, i));
+}
+
+/* Nothing can be brought there: `counter` has one more for each packet; NULL: as where there is no room. */
+static void give_up(struct visit *v, bool floods, uint64_t *counter)
+{
+	const struct switch_tx *tx = v->r->tx;
+
+	for (uint32_t place = tx->to[v->port].first; place != NO_PLACE; place = tx->next[place])
+		if (counter)
+			++*counter;
+		else
+			refuse(v, place, tx->frags[place] & ~(uint32_t)FRAGS_COPY, false);
+	for (uint32_t place = floods ? tx->to[EVERYWHERE].first : NO_PLACE; place != NO_PLACE; place = tx->next[place])
+		if (counter != &v->gone) /* who is gone misses nothing */
+			++*(counter ? counter : &v->full);
+}
+
+static void count(const struct visit *v)
+{
+	struct nmx__own_ring *own = v->r->end.own;
+
+	NMX__COUNT(own, tx_packets, v->packets);
+	NMX__COUNT(own, tx_bytes, v->bytes);
+	if (!unlikely(v->full | v->invalid | v->too_long | v->gone))
+		return;
+	NMX__COUNT(own, drop_full, v->full);
+	NMX__COUNT(own, drop_invalid, v->invalid);
+	NMX__COUNT(own, drop_too_long, v->too_long);
+	NMX__COUNT(own, drop_no_port, v->gone);
+	if (v->full)
+		atomic_fetch_add_explicit(&v->way->lane->drop_full, v->full, memory_order_relaxed);
+}
+
+void nmx__switch_look_at_owner(struct switch_ring *r, struct nmx__way *way)
+{
+	struct nmx__segment *seg = switch_of(r)->seg;
+	nmx__end_t owner = atomic_load(&seg->records[way->record].end[1]);
+	int64_t now = nmx__coarse_ms();
+
+	if (now - way->looked_ms < LOOK_MS)
+		return;
+	way->looked_ms = now;
+	if (!owner || nmx__end_member(owner) >= NMX__MAX_MEMBERS || nmx__member_alive(seg, nmx__end_member(owner)) ||
+	    !nmx__seg_trylock(seg))
+		return;
+	(void)!nmx__recover_dead(seg, NULL);
+	nmx__seg_unlock(seg);
+}
+
+void nmx__switch_visit(struct switch_ring *r, uint32_t to, bool floods)
+{
+	const struct switch_port *port = switch_of(r);
+	struct switch_tx *tx = r->tx;
+	struct visit v = { .r = r, .way = &tx->way[to], .port = to, .ordered = tx->ordered };
+	uint32_t before;
+
+	if (!nmx__way_find(port->seg, port->sw, to, r->ring.index, v.way) || v.way->deaf) {
+		give_up(&v, floods, &v.gone);
+	} else if ((v.hold = nmx__way_lock(port->seg, v.way, &tx->patience)) == 0) {
+		give_up(&v, floods, NULL); /* as good as full */
+	} else if (!nmx__way_leads(port->sw, v.way, to) || !look_at_queue(&v)) {
+		bool there = nmx__way_leads(port->sw, v.way, to);
+
+		nmx__way_unlock(v.way);
+		give_up(&v, floods, there ? &v.invalid : &v.gone);
+	} else {
+		before = v.tail;
+		v.entries = v.way->queue->entry;
+		v.mask = v.way->capacity - 1;
+		prefetch_entries(&v);
+		put_all(&v, floods);
+		if (v.tail != before)
+			commit(&v, tx->ordered);
+		else
+			nmx__way_unlock(v.way);
+	}
+	tx->to[to].first = NO_PLACE;
+	count(&v);
+	if (unlikely(v.full || v.waits))
+		nmx__switch_look_at_owner(r, v.way);
+}

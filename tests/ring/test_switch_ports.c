@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* Ports of switches: making, taking over, how many; what stays; what the forwarding table knows; who sleeps. */
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <nmx/switch.h>
+
+#include "shm/fdb.h"
+#include "support.h"
+
+enum { LEN = 60 };
+static const struct nmx_options small = { .tx_slots = 4, .rx_slots = 4 };
+
+static const uint8_t to_all[LEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1 };
+static const uint8_t to_1[LEN] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2 };
+
+static void send_on(struct nmx_port *port, const uint8_t *frame)
+{
+	NMX_AUTO(tx) tx = support_tx(port, 0);
+
+	require_result(nmx_tx_send(tx, frame, LEN), 0);
+	require(nmx_tx_sync(tx) >= 0);
+}
+
+static uint32_t receive_on(struct nmx_port *port)
+{
+	NMX_AUTO(rx) rx = support_rx(port, 0);
+	int n = nmx_rx_sync(rx);
+
+	require(n >= 0);
+	nmx_rx_for_each (rx, frame)
+		require_equal(frame.len, LEN);
+	require(nmx_rx_sync(rx) >= 0);
+	return (uint32_t)n;
+}
+
+/* ---- ports */
+
+static void a_port_is_opened_once(void **state)
+{
+	NMX_AUTO(port) port = support_open("vale0:a", &small);
+
+	(void)state;
+	support_open_refused("vale0:a", &small, NMX_ERR_BUSY, "is open already, by");
+}
+
+static void wrong_options_are_refused(void **state)
+{
+	(void)state;
+	support_open_refused("vale0:a", &(struct nmx_options){ .tx_rings = 17 }, NMX_ERR_BAD_OPTION, "17 transmit rings: a port of a switch has 1 to 16");
+	support_open_refused("vale0:a", &(struct nmx_options){ .rx_slots = 40000 }, NMX_ERR_BAD_OPTION, "2 to 32768");
+	support_open_refused("vale0:a^", NULL, NMX_ERR_FALLBACK_UNSUPPORTED, "write \"vale0:a\" alone");
+	support_open_refused("vale0:a/z", NULL, NMX_ERR_FALLBACK_UNSUPPORTED, "monitors");
+	support_open_refused("vale0:a@share=eth0", NULL, NMX_ERR_FALLBACK_UNSUPPORTED, "@segment=");
+	support_open_refused("vale0:a@conf:slots=32768", NULL, NMX_ERR_NO_MEMORY, "segment_bufs");
+}
+
+static void any_slot_counts_will_do(void **state)
+{
+	static const uint32_t counts[] = { 2, 3, 5, 63, 1023 };
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(counts) / sizeof(*counts); i++) {
+		const struct nmx_options o = { .tx_slots = counts[i], .rx_slots = counts[sizeof(counts) / sizeof(*counts) - 1 - i] };
+		NMX_AUTO(port) a = support_open("vale0:a", &o);
+		NMX_AUTO(port) b = support_open("vale0:b", &o);
+
+		for (uint32_t n = 0; n < 3 * counts[i]; n++) {
+			send_on(a, to_all);
+			require_equal(receive_on(b), 1);
+		}
+	}
+}
+
+static void a_switch_has_254_ports(void **state)
+{
+	static struct nmx_port *ports[255];
+	const struct nmx_options o = { .tx_slots = 2, .rx_slots = 2 };
+	char name[16];
+
+	(void)state;
+	for (int i = 0; i < 254; i++) {
+		snprintf(name, sizeof(name), "vale0:p%d", i);
+		ports[i] = support_open(name, &o);
+	}
+	support_open_refused("vale0:more", &o, NMX_ERR_NO_MEMORY, "has its 254 ports");
+	ports[254] = support_open("vale1:more", &o);
+	send_on(ports[253], to_all);
+	for (int i = 0; i < 253; i++)
+		require_equal(receive_on(ports[i]), 1);
+	send_on(ports[7], to_1); /* known, though the number is the highest */
+	require_equal(receive_on(ports[253]), 1);
+	require_equal(receive_on(ports[254]), 0); /* another switch */
+	for (int i = 0; i < 255; i++)
+		nmx_close(ports[i]);
+}
+
+static void a_number_that_is_used_again_has_no_past(void **state)
+{
+	struct nmx_port *a = support_open("vale0:a", &small), *b = support_open("vale0:b", &small), *c = support_open("vale0:c", &small);
+	struct nmx_info was, is;
+
+	(void)state;
+	send_on(a, to_all);
+	receive_on(b), receive_on(c);
+	nmx_port_info(a, &was);
+	nmx_close(a);
+	a = support_open("vale0:other", &small);
+	nmx_port_info(a, &is);
+	require_equal(is.switch_port, was.switch_port);
+	send_on(b, to_1); /* not known any more: to everybody */
+	require_equal(receive_on(a), 1);
+	require_equal(receive_on(c), 1);
+	nmx_close(a);
+	nmx_close(b);
+	nmx_close(c);
+}
+
+static void who_only_sends_is_sent_nothing(void **state)
+{
+	NMX_AUTO(port) a = support_open("vale0:a", &small);
+	NMX_AUTO(port) b = support_open("vale0:b/T", &small);
+	NMX_AUTO(port) c = support_open("vale0:c", &small);
+
+	(void)state;
+	send_on(b, to_all);
+	require_equal(receive_on(a), 1);
+	require_equal(receive_on(c), 1);
+	send_on(a, to_1); /* is at b */
+	require_equal(receive_on(c), 0);
+	require_equal(support_stats(a).drop_no_port, 1);
+	send_on(a, to_all);
+	require_equal(support_stats(a).drop_full, 0);
+}
+
+/* ---- what stays */
+
+struct seen {
+	uint32_t ports, stay, used;
+	char last[64];
+	uint64_t received;
+};
+
+static int see(const struct nmx_switch_port *port, void *arg)
+{
+	struct seen *seen = arg;
+
+	seen->ports++;
+	seen->stay += port->stays;
+	seen->used += *port->user != '\0';
+	seen->received += port->stats.rx_packets;
+	memcpy(seen->last, port->name, sizeof(seen->last));
+	return 0;
+}
+
+static struct seen look(void)
+{
+	struct seen seen = { 0 };
+
+	require_result(nmx_switch_list(&(struct nmx_switch_options){ 0 }, see, &seen, NULL), 0);
+	return seen;
+}
+
+static void a_port_that_was_made_to_stay_does(void **state)
+{
+	const struct nmx_switch_options shape = { .rx_slots = 8, .rx_rings = 2 };
+	struct nmx_report why;
+	struct nmx_info info;
+	struct nmx_port *a, *b;
+
+	(void)state;
+	require_equal(look().ports, 0);
+	require_result(nmx_switch_create("vale0:v", &shape, &why), 0);
+	require_result(nmx_switch_create("vale0:v", &shape, &why), NMX_ERR_BUSY);
+	require_equal(look().stay, 1);
+	require_equal(look().used, 0);
+	a = support_open("vale0:v", NULL);
+	nmx_port_info(a, &info);
+	require_equal(info.rx_rings, 2);
+	require_equal(info.rx_slots, 8);
+	b = support_open("vale0:b", &small);
+	send_on(b, to_all);
+	require_equal(receive_on(a), 1);
+	require_equal(look().used, 2);
+	require_equal(look().received, 1);
+	require_result(nmx_switch_remove("vale0:v", NULL, &why), NMX_ERR_BUSY);
+	send_on(b, to_all); /* is not received, and not for the next who has the port */
+	nmx_close(a);
+	support_open_refused("vale0:v@conf:rx-rings=1", NULL, NMX_ERR_BAD_OPTION, "was made with 2 receive rings");
+	a = support_open("vale0:v", NULL);
+	require_equal(receive_on(a), 0);
+	require_equal(support_stats(a).rx_packets, 1); /* of who had it before */
+	nmx_close(a);
+	nmx_close(b);
+	require_equal(look().ports, 1);
+	require_result(nmx_switch_remove("vale0:v", NULL, &why), 0);
+	require_equal(support_directory_entries(), 0);
+	require(nmx_switch_remove("vale0:v", NULL, &why) == NMX_ERR_NO_SUCH);
+}
+
+static void a_switch_may_stay_too(void **state)
+{
+	struct nmx_report why;
+
+	(void)state;
+	require_result(nmx_switch_create("vale7", NULL, &why), 0);
+	nmx_close(support_open("vale7:a", &small));
+	require(support_directory_entries() > 0);
+	require_result(nmx_switch_create("eth0", NULL, &why), NMX_ERR_BAD_NAME);
+	require_result(nmx_switch_create("vale7:a/R", NULL, &why), NMX_ERR_BAD_NAME);
+	require_result(nmx_switch_attach("vale7:eth0", NULL, &why), NMX_ERR_FALLBACK_UNSUPPORTED);
+	require_contains(why.text, "nmx bridge vale7:eth0 eth0");
+	require_result(nmx_switch_remove("vale7", NULL, &why), 0);
+	require_equal(support_directory_entries(), 0);
+}
+
+static int count_address(const struct nmx_switch_address *address, void *arg)
+{
+	static const uint8_t mac[6] = { 2, 0, 0, 0, 0, 1 };
+
+	require(memcmp(address->mac, mac, sizeof(mac)) == 0);
+	++*(uint32_t *)arg;
+	return 0;
+}
+
+static void the_table_can_be_read(void **state)
+{
+	NMX_AUTO(port) a = support_open("vale0:a", &small);
+	NMX_AUTO(port) b = support_open("vale0:b", &small);
+	struct nmx_report why;
+	uint32_t n = 0;
+
+	(void)state;
+	send_on(a, to_all);
+	require_equal(receive_on(b), 1);
+	require_result(nmx_switch_table("vale0", NULL, count_address, &n, &why), 0);
+	require_equal(n, 1);
+	require_result(nmx_switch_table("vale3", NULL, count_address, &n, &why), NMX_ERR_NO_SUCH);
+}
+
+/* ---- the forwarding table by itself */
+
+static struct nmx__fdb new_table(uint64_t key)
+{
+	struct nmx__switch *sw = aligned_alloc(128, sizeof(*sw));
+
+	memset(sw, 0, sizeof(*sw));
+	return (struct nmx__fdb){ .sw = sw, .key = key };
+}
+
+static uint64_t random_mac(uint32_t *seed)
+{
+	return ((uint64_t)support_random(seed, 1u << 24) << 24 | support_random(seed, 1u << 24)) & ~1ull;
+}
+
+static void an_address_is_forgotten_in_time(void **state)
+{
+	struct nmx__fdb fdb = new_table(77);
+	const uint32_t starts[] = { 0, 1000, (1u << 18) - 100, 0xffffff00 };
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(starts) / sizeof(*starts); i++) {
+		uint32_t at = starts[i];
+
+		nmx__fdb_learn(&fdb, 0x20000000002, 5, at);
+		require_equal(nmx__fdb_find(&fdb, 0x20000000002, at + 299), 5);
+		require_equal(nmx__fdb_find(&fdb, 0x20000000002, at + 300), 0);
+		nmx__fdb_learn(&fdb, 0x20000000002, 6, at + 200);
+		require_equal(nmx__fdb_find(&fdb, 0x20000000002, at + 499), 6);
+		for (uint32_t t = 200; t < 1000; t++)
+			nmx__fdb_tick(&fdb, at + t);
+		/* So long after that the words' clock has come round: it was cleaned away. */
+		require_equal(nmx__fdb_find(&fdb, 0x20000000002, at + 200 + (1u << 18)), 0);
+		nmx__fdb_learn(&fdb, 0x20000000002, 6, at + 1000);
+		nmx__fdb_tick(&fdb, at + 1000 + (1u << 18)); /* and after a long silence, all at once */
+		require_equal(nmx__fdb_find(&fdb, 0x20000000002, at + 1000 + (1u << 18)), 0);
+	}
+	free(fdb.sw);
+}
+
+static int check_learnt(uint64_t mac, uint32_t port, uint32_t age_s, void *arg)
+{
+	(void)age_s;
+	require_equal(port, 1 + mac % 254);
+	++*(uint32_t *)arg;
+	return 0;
+}
+
+static void no_two_addresses_are_taken_for_each_other(void **state)
+{
+	(void)state;
+	for (uint64_t key = 0; key < 5; key++) {
+		struct nmx__fdb fdb = new_table(key * 0x9e3779b97f4a7c15);
+		uint32_t seed = 1, again = 1, known = 0, listed = 0;
+
+		for (uint32_t i = 0; i < 20000; i++) {
+			uint64_t mac = random_mac(&seed);
+
+			nmx__fdb_learn(&fdb, mac, 1 + (uint32_t)(mac % 254), 10);
+			require_equal(nmx__fdb_find(&fdb, mac, 10), 1 + mac % 254);
+		}
+		for (uint32_t i = 0; i < 20000; i++) {
+			uint64_t mac = random_mac(&again);
+			uint32_t port = nmx__fdb_find(&fdb, mac, 10);
+
+			require(port == 0 || port == 1 + mac % 254);
+			known += port != 0;
+			for (int bit = 0; bit < 48; bit++) /* neighbours */
+				if ((port = nmx__fdb_find(&fdb, mac ^ 1ull << bit, 10)))
+					require_equal(port, 1 + (mac ^ 1ull << bit) % 254);
+		}
+		require(known > 6000); /* of 8192 words */
+		nmx__fdb_each(&fdb, 10, check_learnt, &listed); /* the addresses come out as they went in */
+		require(listed > 6000 && listed <= NMX__FDB_BUCKETS * NMX__FDB_WAYS);
+		nmx__fdb_forget(&fdb, 7);
+		for (uint32_t i = 0; i < NMX__FDB_BUCKETS * NMX__FDB_WAYS; i++)
+			require((((uint64_t *)fdb.sw->fdb)[i] >> 18 & 0xff) != 7);
+		free(fdb.sw);
+	}
+}
+
+static void a_table_flooded_with_addresses_forgets_the_oldest(void **state)
+{
+	struct nmx__fdb fdb = new_table(3);
+	uint32_t seed = 9;
+
+	(void)state;
+	for (uint32_t now = 1; now < 20; now++) {
+		nmx__fdb_learn(&fdb, 0x20000000002, 9, now);
+		require_equal(nmx__fdb_find(&fdb, 0x20000000002, now), 9);
+		for (uint32_t i = 0; i < 3000; i++)
+			nmx__fdb_learn(&fdb, random_mac(&seed), 100, now);
+	}
+	nmx__fdb_learn(&fdb, 0x20000000002, 4, 20); /* learnt twice by two ports at once: then moved */
+	require_equal(nmx__fdb_find(&fdb, 0x20000000002, 20), 4);
+	free(fdb.sw);
+}
+
+/* ---- sleep */
+
+static void *receive_one(void *arg)
+{
+	NMX_AUTO(rx) rx = support_rx(arg, 0);
+	struct nmx_frame frame;
+
+	while (nmx_rx_sync(rx) == 0)
+		require(nmx_rx_wait(rx, -1) >= 0);
+	require(nmx_rx_recv(rx, &frame));
+	return NULL;
+}
+
+static void a_sleeping_receiver_is_woken_and_a_busy_one_costs_no_call(void **state)
+{
+	NMX_AUTO(port) a = support_open("vale0:a", &small);
+	NMX_AUTO(port) b = support_open("vale0:b", &small);
+	pthread_t thread;
+
+	(void)state;
+	for (int i = 0; i < 1000; i++) {
+		send_on(a, to_all);
+		require_equal(receive_on(b), 1);
+	}
+	require_equal(support_stats(a).wakeups, 0);
+	for (int i = 0; i < 20; i++) {
+		uint64_t sleeps = support_stats(b).sleeps;
+
+		require_equal(pthread_create(&thread, NULL, receive_one, b), 0);
+		while (support_stats(b).sleeps == sleeps)
+			usleep(100);
+		send_on(a, to_all);
+		require_equal(pthread_join(thread, NULL), 0);
+	}
+	require(support_stats(a).wakeups > 0);
+}
+
+static void *drain_slowly(void *arg)
+{
+	NMX_AUTO(rx) rx = support_rx(arg, 0);
+	uint64_t next = 0;
+
+	while (next < 20000) {
+		int n = nmx_rx_sync(rx);
+
+		require(n >= 0);
+		nmx_rx_for_each (rx, frame) {
+			uint64_t id;
+
+			memcpy(&id, frame.data + 14, sizeof(id));
+			require_equal(id, next++);
+		}
+		if (n == 0)
+			require(nmx_rx_wait(rx, 1000) >= 0);
+	}
+	return NULL;
+}
+
+static void a_sender_sleeps_until_there_is_room(void **state)
+{
+	NMX_AUTO(port) b = support_open("vale0:b", &small);
+	NMX_AUTO(port) a = support_open("vale0:a@block", &(struct nmx_options){ .tx_slots = 16 });
+	uint8_t frame[LEN] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2 };
+	NMX_AUTO(tx) tx = support_tx(a, 0);
+	pthread_t thread;
+
+	(void)state;
+	send_on(b, to_all);
+	require_equal(pthread_create(&thread, NULL, drain_slowly, b), 0);
+	for (uint64_t id = 0; id < 20000;) {
+		memcpy(frame + 14, &id, sizeof(id));
+		if (nmx_tx_send(tx, frame, LEN) == 0) {
+			id++;
+			continue;
+		}
+		if (nmx_tx_sync(tx) == 0)
+			require(nmx_tx_wait(tx, 1 + (uint32_t)(id % 15), -1) >= 0);
+	}
+	require_result(nmx_tx_drain(tx, 10000), 0);
+	require_equal(pthread_join(thread, NULL), 0);
+	require_equal(support_stats(a).drop_full, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_port_is_opened_once),
+		cmocka_unit_test(wrong_options_are_refused),
+		cmocka_unit_test(any_slot_counts_will_do),
+		cmocka_unit_test(a_switch_has_254_ports),
+		cmocka_unit_test(a_number_that_is_used_again_has_no_past),
+		cmocka_unit_test(who_only_sends_is_sent_nothing),
+		cmocka_unit_test(a_port_that_was_made_to_stay_does),
+		cmocka_unit_test(a_switch_may_stay_too),
+		cmocka_unit_test(the_table_can_be_read),
+		cmocka_unit_test(an_address_is_forgotten_in_time),
+		cmocka_unit_test(no_two_addresses_are_taken_for_each_other),
+		cmocka_unit_test(a_table_flooded_with_addresses_forgets_the_oldest),
+		cmocka_unit_test(a_sleeping_receiver_is_woken_and_a_busy_one_costs_no_call),
+		cmocka_unit_test(a_sender_sleeps_until_there_is_room),
+	};
+
+	return cmocka_run_group_tests_name("switch_ports", tests, support_make_directory, support_remove_directory);
+}

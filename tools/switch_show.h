@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* What there is in switches, as text and as JSON. */
+#ifndef NMX_TOOLS_SWITCH_SHOW_H
+#define NMX_TOOLS_SWITCH_SHOW_H
+
+#include <stdbool.h>
+
+#include <nmx/switch.h>
+
+#include "json.h"
+
+void switch_port_json(const struct nmx_switch_port *port, struct json *json); /* an object */
+void switch_port_say(const struct nmx_switch_port *port);                     /* a line, and one for each cause of drops */
+
+/* Ports and addresses of the switch of that name; NULL: the ports of all, and how many addresses each knows.  Says what goes wrong: false. */
+bool switch_show(const char *name, const struct nmx_switch_options *options, bool as_json);
+
+#endif
