@@ -254,6 +254,8 @@ int nmx__switch_send(struct switch_ring *r, uint32_t head)
 	if (unlikely(!nmx__qend_cursors_valid(e, head, e->ring->cur)))
 		return nmx__qend_reset(e);
 	count = nmx__distance(e->hwcur, head, n);
+	if (r->tx->num_held)
+		nmx__qend_poison(e, e->hwcur, head, false); /* what waits was handed over, and is read again */
 	if (count && unlikely(forward(r, count) < 0))
 		return nmx__qend_reset(e);
 	r->tx->head = head;

@@ -39,10 +39,12 @@ static uint32_t receive_on(struct nmx_port *port)
 
 static void a_port_is_opened_once(void **state)
 {
-	NMX_AUTO(port) port = support_open("vale0:a", &small);
+	struct nmx_port *port = support_open("vale0:a", &small);
 
 	(void)state;
 	support_open_refused("vale0:a", &small, NMX_ERR_BUSY, "is open already, by");
+	nmx_close(port);
+	nmx_close(support_open("vale0:a", &small));
 }
 
 static void wrong_options_are_refused(void **state)
