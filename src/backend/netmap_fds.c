@@ -326,7 +326,7 @@ static int bind_each(struct nmx_port *port, struct nm_port *nm, struct nmx_repor
 	for (int tx = 0; tx < 2; tx++)
 		for (uint32_t i = 0; i < port->num_rings[tx]; i++) {
 			struct nm_ring *r = nm_ring(port->rings[tx][i]);
-			struct nmx__nm_ring is;
+			struct nmx__nm_ring is = { 0 };
 
 			if (i == 0 && tx == first_is_tx) {
 				r->fd = nm->fd;
@@ -376,7 +376,7 @@ static int bind_at_once(struct nmx_port *port, struct nm_port *nm, struct nmx_re
 	for (int tx = 0; tx < 2; tx++)
 		for (uint32_t i = 0; i < port->num_rings[tx] && err == 0; i++) {
 			struct nm_ring *r = nm_ring(port->rings[tx][i]);
-			struct nmx__nm_ring is;
+			struct nmx__nm_ring is = { 0 };
 
 			err = nmx__nm_ring_at(&nm->view, tx, table_index(nm, r), &is, why);
 			if (err == 0)
@@ -469,7 +469,7 @@ static bool is_others(const struct nm_port *nm) { return nm->single && nm->users
 
 static int take_descriptor(struct nmx_port *port, struct nm_port *nm, struct nm_ring *r)
 {
-	struct nmx__nm_ring is;
+	struct nmx__nm_ring is = { 0 };
 	int err;
 
 	if (r->fd >= 0) /* exclusive */
