@@ -273,7 +273,7 @@ static int nm_open(struct nmx_port *port, struct nmx_report *why)
 		free(nm);
 		return nmx__fail(why, NMX_ERR_NO_MEMORY, ENOMEM, "cannot open \"%s\"", port->info.name);
 	}
-	nm->fd = -1;
+	nm->fd = nm->host_fd = -1;
 	port->state = nm;
 	err = open_port(port, nm, why);
 	if (err < 0)

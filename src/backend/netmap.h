@@ -35,6 +35,7 @@ struct nm_mapping {
 
 struct nm_port {
 	int fd;          /* binds the port and maps the region; synced only when `single` */
+	int host_fd;     /* holds the interface's transmit rings, so that the host rings get something; -1 */
 	bool single;     /* the rings have no descriptors of their own: then one thread may have them */
 	bool exclusive;
 	uint32_t users;  /* rings that are checked out */

@@ -348,9 +348,11 @@ static void shut(struct nmx_port *port, struct nm_port *nm)
 	if (nm->region.start && !nm->extmem)
 		nmx__nm_sys->unmap(nm->region.start, nm->region.bytes);
 	nm->region = (struct nmx__nm_region){ 0 };
+	if (nm->host_fd >= 0)
+		nmx__nm_sys->close(nm->host_fd);
 	if (nm->fd >= 0)
 		nmx__nm_sys->close(nm->fd);
-	nm->fd = -1;
+	nm->host_fd = nm->fd = -1;
 }
 
 /* Each descriptor takes one netmap_if out of the memory's pool, and the ends of a pipe share that. */
@@ -396,12 +398,38 @@ static void note_single(const struct nmx_port *port, const struct nm_port *nm, s
 		nmx__note(why, "\"%s\": its rings are for one thread, for netmap's memory has no room for a descriptor each (module parameter if_num)", name);
 }
 
-int nmx__nm_bind(struct nmx_port *port, struct nm_port *nm, struct nmx_report *why)
+/* Netmap leads what the host sends to the host rings only while somebody has the interface's transmit rings: what we do not
+ * bind of them is held, and never synced.  What the interface receives goes to the host as before. */
+static int take_what_the_host_sends(struct nmx_port *port, struct nm_port *nm, struct nmx_report *why)
 {
-	int err = *port->name.extmem ? map_file(port, nm, why) : 0;
+	struct nmx__nm_ask ask = { .name = port->name.port };
+	bool has_host = port->name.mode != NMX__ALL_NIC && port->name.mode != NMX__ONE_NIC;
+	struct nmx_report refused;
+	int err;
+
+	if (!has_host || is_monitor(port) || !wants(port, false) || (port->name.mode == NMX__NIC_HOST && wants(port, true)))
+		return 0;
+	nm->host_fd = nmx__nm_open(why);
+	if (nm->host_fd < 0)
+		return nm->host_fd;
+	ask.reg = (struct nmx__nm_register){ .mem_id = nm->bound.mem_id, .mode = NMX__NM_ALL_NIC, .flags = NMX__NM_NO_TX_POLL | NMX__NM_TX_ONLY };
+	err = nmx__nm_register(nm->host_fd, &ask, &refused);
+	if (err == NMX_ERR_BUSY) { /* who has them exclusively has them */
+		nmx__nm_sys->close(nm->host_fd);
+		nm->host_fd = -1;
+		return 0;
+	}
+	if (err < 0 && why)
+		*why = refused;
+	return err;
+}
+
+static int bind_rings(struct nmx_port *port, struct nm_port *nm, struct nmx_report *why)
+{
+	int err;
 
 	nm->exclusive = (port->options.flags & NMX_EXCLUSIVE) && !is_monitor(port);
-	if (err == 0 && nm->exclusive) {
+	if (nm->exclusive) {
 		err = bind_each(port, nm, why);
 		if (err != NMX_ERR_BIND_FAIL && err != NMX_ERR_NO_MEMORY)
 			return err;
@@ -409,16 +437,23 @@ int nmx__nm_bind(struct nmx_port *port, struct nm_port *nm, struct nmx_report *w
 		nmx__report_clear(why);
 		nm->exclusive = false;
 		nm->single = true;
-		err = 0;
 	}
-	if (err == 0)
-		err = bind_at_once(port, nm, why);
+	err = bind_at_once(port, nm, why);
 	if (err < 0)
 		return err;
 	nm->single |= is_monitor(port) || !has_room_for_descriptors(port, nm);
 	if (nm->single)
 		note_single(port, nm, why);
 	return 0;
+}
+
+int nmx__nm_bind(struct nmx_port *port, struct nm_port *nm, struct nmx_report *why)
+{
+	int err = *port->name.extmem ? map_file(port, nm, why) : 0;
+
+	if (err == 0)
+		err = bind_rings(port, nm, why);
+	return err < 0 ? err : take_what_the_host_sends(port, nm, why);
 }
 
 void nmx__nm_unbind(struct nmx_port *port, struct nm_port *nm)

@@ -200,6 +200,8 @@ void standin_sync(struct kring *k)
 void standin_arrive(struct port *port, bool from_host, uint32_t ring, const void *data, uint32_t len, uint16_t flags)
 {
 	pthread_mutex_lock(&standin.lock);
-	standin_deliver(&port->kring[0][from_host ? port->rings[0] + ring : ring], data, len, flags);
+	/* What the host sends goes out on the wire, as long as nobody has the transmit ring that it would go through. */
+	if (!from_host || port->kring[1][ring].users > 0)
+		standin_deliver(&port->kring[0][from_host ? port->rings[0] + ring : ring], data, len, flags);
 	pthread_mutex_unlock(&standin.lock);
 }

@@ -320,6 +320,33 @@ static void the_host_alone_has_rings_from_0(void **state)
 	nmx_close(port);
 }
 
+static uint32_t users_of_tx(const struct port *nic, uint32_t ring) { return nic->kring[1][ring].users; }
+
+static void what_the_host_sends_comes_whatever_else_is_open(void **state)
+{
+	static const char *const names[] = { "eth0^", "eth0^0", "eth0^/x", "eth0^/R", "eth0*/R" };
+	struct port *nic = standin_nic("eth0", 2, 16);
+	struct nmx_port *port;
+	struct nmx_info info;
+	struct nmx_rx *rx;
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		port = ports_open(names[i], NULL);
+		nmx_port_info(port, &info);
+		rx = support_rx(port, info.rx_rings);
+		require_equal(users_of_tx(nic, 0) + users_of_tx(nic, 1), 2);
+		standin_arrive(nic, true, 0, "12345678901234567890", 20, 0);
+		require_result(nmx_rx_sync(rx), 1);
+		nmx_rx_close(rx);
+		nmx_close(port);
+		require_equal(users_of_tx(nic, 0) + users_of_tx(nic, 1), 0);
+	}
+	port = ports_open("eth0^/T", NULL);
+	require_equal(users_of_tx(nic, 0), 0);
+	nmx_close(port);
+}
+
 static void one_ring_is_that_ring(void **state)
 {
 	struct port *nic = standin_nic("eth0", 4, 16);
@@ -475,6 +502,7 @@ int main(void)
 #endif
 		TEST(host_rings_come_after_those_of_the_nic),
 		TEST(the_host_alone_has_rings_from_0),
+		TEST(what_the_host_sends_comes_whatever_else_is_open),
 		TEST(one_ring_is_that_ring),
 		TEST(spare_buffers_come_from_netmap_and_go_back),
 		TEST(fewer_spare_buffers_than_asked_for_are_said),
