@@ -57,6 +57,8 @@ static bool pidfile_path(const char *name, const struct attach_options *o, char 
 	char directory[300];
 	struct nmx_report why;
 
+	if (o->segment && strchr(o->segment, '/'))
+		return say(COMMAND, "\"%s\" is not the name of a segment: it has a /", o->segment), false;
 	if (nmx_segment_list(o->directory, directory, sizeof(directory), no_segment, NULL, &why) < 0)
 		return say(COMMAND, "%s", why.text), false;
 	snprintf(path, size, "%s/%s.%s.pid", directory, o->segment ? o->segment : "default", name);
