@@ -71,8 +71,8 @@ NMX_MUST_CHECK int nmx_switch_table_sized(const char *name, const struct nmx_swi
                                           int (*fn)(const struct nmx_switch_address *address, void *arg), void *arg,
                                           struct nmx_report *report);
 
-/* Makes a persistent port, in user space "vale0:a" or, to stay without ports, a switch: "vale0".  Of netmap it is called as an interface is ("v0", at most 15 characters), and comes into a
- * switch by nmx_switch_attach().
+/* Makes a persistent port, in user space "vale0:a" or, to stay without ports, a switch: "vale0".  Of netmap
+ * it is called as an interface is ("v0", at most 15 characters), and comes into a switch by nmx_switch_attach().
  * Errors: NMX_ERR_BUSY  there is a port or an interface of this name. */
 NMX_MUST_CHECK int nmx_switch_create_sized(const char *name, const struct nmx_switch_options *options, size_t options_size,
                                            struct nmx_report *report);

@@ -17,6 +17,7 @@
 struct memo {
 	uint64_t src, dst;
 	uint32_t to, now;
+	uint32_t lone; /* where what nobody knows goes: the only other port, or EVERYWHERE; 0: not looked yet */
 };
 
 /* Once, for anybody may be writing there. */
@@ -29,18 +30,45 @@ static inline uint64_t load_once(const uint8_t *from)
 	return value;
 }
 
-static __attribute__((__noinline__)) uint32_t look_up(const struct switch_port *port, uint64_t dst, uint32_t now)
+/* Where there is one other port only, all others are one: what is for it alone need not be copied. */
+static uint32_t find_lone(struct switch_ring *r)
 {
-	uint32_t to = nmx__mac_is_group(dst) ? 0 : nmx__fdb_find(&port->fdb, dst, now);
+	const struct switch_port *port = switch_of(r);
+	uint32_t most = atomic_load(&port->sw->num_ports), found = EVERYWHERE;
 
+	for (uint32_t to = 1; to <= most && to <= NMX__SWITCH_PORTS; to++) {
+		struct nmx__way *way = &r->tx->way[to];
+
+		if (to == port->number || !nmx__way_find(port->seg, port->sw, to, r->ring.index, way) || way->deaf)
+			continue;
+		if (found != EVERYWHERE)
+			return EVERYWHERE;
+		found = to;
+	}
+	return found;
+}
+
+static __attribute__((__noinline__)) uint32_t look_up(struct switch_ring *r, struct memo *memo)
+{
+	const struct switch_port *port = switch_of(r);
+	uint32_t to;
+
+	if (nmx__mac_is_group(memo->dst))
+		return EVERYWHERE;
+	to = nmx__fdb_find(&port->fdb, memo->dst, memo->now);
 	if (to == port->number)
 		return NOWHERE;
-	return to && atomic_load_explicit(&port->sw->port[to], memory_order_relaxed) ? to : EVERYWHERE;
+	if (to && atomic_load_explicit(&port->sw->port[to], memory_order_relaxed))
+		return to;
+	if (!memo->lone) /* one other port or many: where floods are limited, this is one of them */
+		memo->lone = r->tx->flood_pps ? EVERYWHERE : find_lone(r);
+	return memo->lone;
 }
 
 /* Of a header: learns its source, finds its destination. */
-static inline uint32_t destination(const struct switch_port *port, const uint8_t *header, bool learn, struct memo *memo)
+static inline uint32_t destination(struct switch_ring *r, const uint8_t *header, bool learn, struct memo *memo)
 {
+	const struct switch_port *port = switch_of(r);
 	uint64_t dst = load_once(header) & NMX__MAC_MASK, src = load_once(header + 6) & NMX__MAC_MASK;
 
 	if (unlikely(src != memo->src) && learn) {
@@ -50,7 +78,7 @@ static inline uint32_t destination(const struct switch_port *port, const uint8_t
 	}
 	if (unlikely(dst != memo->dst)) {
 		memo->dst = dst;
-		memo->to = look_up(port, dst, memo->now);
+		memo->to = look_up(r, memo);
 	}
 	return memo->to;
 }
@@ -109,7 +137,7 @@ static __attribute__((__noinline__)) uint32_t sort_special(struct switch_ring *r
 		drop(r, offsetof(struct nmx_stats, drop_too_long));
 		return n;
 	}
-	*to = destination(port, data_of(&r->end, slot), !(slot->flags & NS_NO_LEARN), memo);
+	*to = destination(r, data_of(&r->end, slot), !(slot->flags & NS_NO_LEARN), memo);
 	if (forced)
 		*to = forced != port->number && forced <= NMX__SWITCH_PORTS && atomic_load(&port->sw->port[forced]) ? forced : NOWHERE;
 	if (*to == NOWHERE)
@@ -154,7 +182,7 @@ static int sort(struct switch_ring *r, uint32_t count)
 		if (__builtin_expect(!(word & WORD_ASKS) && nmx__word_len(word) - HEADER_LEN <= longest &&
 		                     nmx__word_index(word) - NMX__FIRST_BUF < usable, 1)) {
 			tx->frags[place] = 1;
-			to = destination(port, e->bufs + (size_t)nmx__word_index(word) * e->buf_stride, true, &memo);
+			to = destination(r, e->bufs + (size_t)nmx__word_index(word) * e->buf_stride, true, &memo);
 			if (unlikely(to == NOWHERE))
 				drop(r, offsetof(struct nmx_stats, drop_no_port));
 		} else {
@@ -293,6 +321,8 @@ int nmx__switch_send(struct switch_ring *r, uint32_t head)
 	if (unlikely(!nmx__qend_cursors_valid(e, head, e->ring->cur)))
 		return nmx__qend_reset(e);
 	count = nmx__distance(e->hwcur, head, n);
+	if (r->tx->num_held)
+		nmx__qend_poison(e, e->hwcur, head, false); /* what waits was handed over, and is read again */
 	if (count && unlikely(forward(r, count) < 0))
 		return nmx__qend_reset(e);
 	r->tx->head = head;

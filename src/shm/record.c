@@ -210,7 +210,8 @@ int nmx__record_make(struct nmx__segment *seg, const struct nmx__record_plan *pl
 	int index = free_record(seg), err;
 
 	if (index < 0)
-		return nmx__fail(why, NMX_ERR_NO_MEMORY, 0, "the segment \"%s/%s\" has its %u pipes and ports, or no room for more; use another: @segment=",
+		return nmx__fail(why, NMX_ERR_NO_MEMORY, 0,
+		                 "the segment \"%s/%s\" has its %u pipes and ports, or no room for more; use another: @segment=",
 		                 seg->dir.path, seg->name, NMX__MAX_RECORDS);
 	err = nmx__extent_make(seg, sizeof(*staging) + n * sizeof(uint32_t), &staging, &slot, why);
 	if (err < 0)

@@ -384,7 +384,8 @@ int main(int argc, char **argv)
 	for (uint32_t i = 0; i < stage->num_actors; i++)
 		reap_ok(pids[i], PATIENCE_MS, "an actor");
 	must(count_files(attack.dir, "") == 0, "left behind: %s", list_files(attack.dir));
-	return attack_end("%u processes, %u s: %u kills, %u stops; of the last lives %llu packets received, %llu dropped and counted, %llu of blocking ports, %llu turns",
+	return attack_end("%u processes, %u s: %u kills, %u stops; of the last lives"
+	                  " %llu packets received, %llu dropped and counted, %llu of blocking ports, %llu turns",
 	                  stage->num_actors, attack.seconds, kills, stops, (unsigned long long)received, (unsigned long long)missing[0],
 	                  (unsigned long long)missing[1],
 	                  (unsigned long long)turns);

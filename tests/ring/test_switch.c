@@ -476,6 +476,31 @@ static void a_blocking_port_loses_nothing(void **state)
 	close_ends(e, 2);
 }
 
+static void with_one_other_port_what_is_unknown_is_for_that_alone(void **state)
+{
+	struct end a = open_end("vale0:x@block", &small), b = open_end("vale0:b", &small), c;
+
+	(void)state;
+	for (uint64_t id = 0; id < SLOTS + 3; id++)
+		send(&a, 2, 1, id);
+	require_equal(nmx_tx_space(a.tx), SLOTS - 1 - 3); /* three wait */
+	send(&a, EVERYBODY, 1, 99);                       /* never does */
+	require_equal(nmx_tx_space(a.tx), SLOTS - 1 - 4);
+	require_equal(support_stats(a.port).drop_full, 1);
+	for (uint64_t id = 0; id < SLOTS; id++)
+		gets(&b, id);
+	require_result(nmx_tx_sync(a.tx), SLOTS - 1);
+	for (uint64_t id = SLOTS; id < SLOTS + 3; id++)
+		gets(&b, id);
+	c = open_end("vale0:c", &small);
+	send(&a, 2, 1, 50);
+	gets(&b, 50);
+	gets(&c, 50);
+	close_end(&a);
+	close_end(&b);
+	close_end(&c);
+}
+
 static void only_what_wants_to_a_full_port_waits(void **state)
 {
 	struct end e[3], a;
@@ -584,6 +609,7 @@ int main(void)
 		cmocka_unit_test(a_full_destination_drops_what_is_new_and_both_ports_count),
 		cmocka_unit_test(a_slow_receiver_does_not_stop_the_others),
 		cmocka_unit_test(a_blocking_port_loses_nothing),
+		cmocka_unit_test(with_one_other_port_what_is_unknown_is_for_that_alone),
 		cmocka_unit_test(only_what_wants_to_a_full_port_waits),
 		cmocka_unit_test(what_waits_for_a_port_that_goes_finds_another_way),
 		cmocka_unit_test(what_floods_is_limited_where_the_port_says_so),

@@ -39,16 +39,19 @@ static uint32_t receive_on(struct nmx_port *port)
 
 static void a_port_is_opened_once(void **state)
 {
-	NMX_AUTO(port) port = support_open("vale0:a", &small);
+	struct nmx_port *port = support_open("vale0:a", &small);
 
 	(void)state;
 	support_open_refused("vale0:a", &small, NMX_ERR_BUSY, "is open already, by");
+	nmx_close(port);
+	nmx_close(support_open("vale0:a", &small));
 }
 
 static void wrong_options_are_refused(void **state)
 {
 	(void)state;
-	support_open_refused("vale0:a", &(struct nmx_options){ .tx_rings = 17 }, NMX_ERR_BAD_OPTION, "17 transmit rings: a port of a switch has 1 to 16");
+	support_open_refused("vale0:a", &(struct nmx_options){ .tx_rings = 17 }, NMX_ERR_BAD_OPTION,
+	                     "17 transmit rings: a port of a switch has 1 to 16");
 	support_open_refused("vale0:a", &(struct nmx_options){ .rx_slots = 40000 }, NMX_ERR_BAD_OPTION, "2 to 32768");
 	support_open_refused("vale0:a^", NULL, NMX_ERR_FALLBACK_UNSUPPORTED, "write \"vale0:a\" alone");
 	support_open_refused("vale0:a/z", NULL, NMX_ERR_FALLBACK_UNSUPPORTED, "monitors");

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* The command's tools on ports of a switch: gen and sink, ping and pong, bridge, dump. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "run.h"
+#include "strict_json.h"
+
+static struct child gen, sink, other;
+
+#define COUNT "50000"
+
+static void intact(int64_t count)
+{
+	child_ends(&gen, 0);
+	child_ends(&sink, 0);
+	EXPECT(!strict_json(gen.out), "not JSON: %s", gen.out);
+	EXPECT(json_number(&sink, "intact") == count, "%s", sink.out);
+	EXPECT(json_number(&sink, "lost") == 0 && json_number(&sink, "reordered") == 0 && json_number(&sink, "duplicate") == 0, "%s",
+	       sink.out);
+}
+
+static void what_gen_sends_the_sink_gets(void)
+{
+	NMX_START(&sink, "sink", "vale0:b", "--dir", run_dir, "-q", "--json", "--verify", "-n", COUNT);
+	run_await_processes(1);
+	NMX_START(&gen, "gen", "vale0:a@block", "--dir", run_dir, "-q", "--json", "--verify", "-n", COUNT, "-l", "60-1514", "--flows", "7");
+	intact(atoi(COUNT));
+	run_dir_is_empty();
+}
+
+static void what_does_not_wait_and_is_lost_is_named(void)
+{
+	const int64_t on_the_way = 2 * 256; /* when the sink is told to end: in the queue, and in the ring */
+	int64_t sent, got, full;
+
+	NMX_START(&sink, "sink", "vale0:b", "--dir", run_dir, "-q", "--json", "--verify");
+	run_await_processes(1);
+	NMX_START(&gen, "gen", "vale0:a", "--dir", run_dir, "-q", "--json", "--verify", "-n", COUNT);
+	child_wait(&gen, patience(20000));
+	sleep_ms(200);
+	kill(sink.pid, SIGINT);
+	child_wait(&sink, patience(20000));
+	sent = json_number(&gen, "packets");
+	got = json_number(&sink, "intact");
+	EXPECT(sent == atoi(COUNT), "%s", gen.out);
+	full = json_has(&gen, "full") ? json_number(&gen, "full") : 0;
+	EXPECT(got + full <= sent && got + full + on_the_way >= sent, "%s%s", gen.out, sink.out);
+	run_dir_is_empty();
+}
+
+static void pong_answers_ping(void)
+{
+	NMX_START(&other, "pong", "vale0:p", "--dir", run_dir, "-q");
+	run_await_processes(1);
+	NMX_START(&gen, "ping", "vale0:q", "--dir", run_dir, "-n", "500", "-q");
+	child_ends(&gen, 0);
+	kill(other.pid, SIGINT);
+	child_ends(&other, 0);
+	run_dir_is_empty();
+}
+
+static void a_bridge_leads_from_a_switch_to_a_pipe(void)
+{
+	NMX_START(&other, "bridge", "--dir", run_dir, "-q", "--json", "vale0:c@block", "x{1");
+	run_await_processes(1);
+	NMX_START(&sink, "sink", "x}1", "--dir", run_dir, "-q", "--json", "--verify", "-n", COUNT);
+	run_await_processes(2);
+	NMX_START(&gen, "gen", "vale0:a@block", "--dir", run_dir, "-q", "--json", "--verify", "-n", COUNT);
+	intact(atoi(COUNT));
+	kill(other.pid, SIGINT);
+	child_wait(&other, patience(10000));
+	child_says(&other, "\"exchange\": true");
+	EXPECT(json_number(&other, "bytes_copied") == 0, "%s", other.out);
+	run_dir_is_empty();
+}
+
+static void dump_sees_what_goes_to_all(void)
+{
+	char file[128];
+
+	snprintf(file, sizeof(file), "%s/all.pcap", run_dir);
+	NMX_START(&other, "dump", "vale0:d", file, "--dir", run_dir, "-q", "-n", "100");
+	run_await_processes(1);
+	NMX_START(&gen, "gen", "vale0:a@block", "--dir", run_dir, "-q", "--json", "-n", "100");
+	child_ends(&gen, 0);
+	child_ends(&other, 0);
+	unlink(file);
+	run_dir_is_empty();
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2)
+		return 2;
+	run_begin(argv[1]);
+	what_gen_sends_the_sink_gets();
+	what_does_not_wait_and_is_lost_is_named();
+	pong_answers_ping();
+	a_bridge_leads_from_a_switch_to_a_pipe();
+	dump_sees_what_goes_to_all();
+	return expect_result();
+}
