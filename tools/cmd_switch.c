@@ -68,7 +68,7 @@ static bool list(const struct nmx_switch_options *o, bool as_json)
 	static const uint32_t both[] = { NMX_SWITCH, NMX_NETMAP };
 	struct nmx_switch_options each = *o;
 	struct nmx_report why = { 0 };
-	struct json json = { 0 };
+	struct json json = { .to = stdout };
 	struct listing listing = { .json = as_json ? &json : NULL };
 	bool ok = false;
 

@@ -266,13 +266,13 @@ static int bind_ring(struct nmx_port *port, struct nm_port *nm, struct nm_ring *
 		                             .flags = NMX__NM_NO_TX_POLL | (r->ring.is_tx ? NMX__NM_TX_ONLY : NMX__NM_RX_ONLY) |
 		                                      (nm->exclusive ? NMX__NM_EXCLUSIVE : 0u) };
 	err = register_ring(fd, nm, &ask, why);
-	if (err == 0 && (ask.reg.mem_id != nm->bound.mem_id || ask.reg.memsize != nm->bound.memsize))
+	if (err >= 0 && (ask.reg.mem_id != nm->bound.mem_id || ask.reg.memsize != nm->bound.memsize))
 		err = nmx__fail(why, NMX_ERR_BIND_FAIL, 0, "\"%s\" is another port now", port->info.name);
-	if (err == 0)
+	if (err >= 0)
 		err = nmx__nm_look(&view, &nm->region, ask.reg.if_ofs, why);
-	if (err == 0)
+	if (err >= 0)
 		err = nmx__nm_ring_at(&view, r->ring.is_tx, table_index(nm, r), is, why);
-	if (err == 0 && r->nring && is->ring != r->nring)
+	if (err >= 0 && r->nring && is->ring != r->nring)
 		err = nmx__fail(why, NMX_ERR_BIND_FAIL, 0, "\"%s\" is another port now", port->info.name);
 	if (err < 0) {
 		nmx__nm_sys->close(fd);
@@ -326,7 +326,7 @@ static int bind_each(struct nmx_port *port, struct nm_port *nm, struct nmx_repor
 	for (int tx = 0; tx < 2; tx++)
 		for (uint32_t i = 0; i < port->num_rings[tx]; i++) {
 			struct nm_ring *r = nm_ring(port->rings[tx][i]);
-			struct nmx__nm_ring is;
+			struct nmx__nm_ring is = { 0 };
 
 			if (i == 0 && tx == first_is_tx) {
 				r->fd = nm->fd;
@@ -374,7 +374,7 @@ static int bind_at_once(struct nmx_port *port, struct nm_port *nm, struct nmx_re
 	for (int tx = 0; tx < 2; tx++)
 		for (uint32_t i = 0; i < port->num_rings[tx] && err == 0; i++) {
 			struct nm_ring *r = nm_ring(port->rings[tx][i]);
-			struct nmx__nm_ring is;
+			struct nmx__nm_ring is = { 0 };
 
 			err = nmx__nm_ring_at(&nm->view, tx, table_index(nm, r), &is, why);
 			if (err == 0)
@@ -434,7 +434,7 @@ static bool is_others(const struct nm_port *nm) { return nm->single && nm->users
 
 static int take_descriptor(struct nmx_port *port, struct nm_port *nm, struct nm_ring *r)
 {
-	struct nmx__nm_ring is;
+	struct nmx__nm_ring is = { 0 };
 	int err;
 
 	if (r->fd >= 0) /* exclusive */

@@ -107,7 +107,7 @@ static bool check_sent(struct nm_ring *r, uint32_t head, uint64_t *packets, uint
 static int send_slots(struct nm_ring *r)
 {
 	struct netmap_ring *ring = r->nring;
-	uint32_t head = ring->head, cur = ring->cur, before = r->tail, tail;
+	uint32_t head = ring->head, cur = ring->cur, before = r->tail, tail = before;
 	bool inside = head < r->num_slots && cur < r->num_slots; /* else the kernel puts it right */
 	uint64_t packets = 0, bytes = 0;
 	int err;
