@@ -5,6 +5,7 @@
 #   make demo       installs what is missing, builds, and shows packets moving
 #   make check      installs what is missing, builds, and runs all tests
 #   make bench      measures pipes against a bare loop (BENCH="--quick turn-spin": options and cases)
+#   make bench-event  measures event loops against spinning loops and eventfds
 #   make bench-xdp  measures interfaces against a bare AF_XDP loop, AF_PACKET and DPDK; root only, as it makes its own
 #   make instructions  instructions per packet of the inlines, by gcc and clang
 #   make sanitize   the tests under AddressSanitizer with UndefinedBehaviorSanitizer, and under ThreadSanitizer
@@ -75,6 +76,11 @@ bench:
 	@$(MAKE) --no-print-directory quiet
 	@$(BUILD)/nmx-bench $(BENCH)
 
+bench-event:
+	@$(PACKAGES) build
+	@$(MAKE) --no-print-directory quiet
+	@$(BUILD)/nmx-bench-event $(BENCH)
+
 # In network namespaces of its own: root.
 bench-xdp:
 	@$(PACKAGES) build
@@ -102,4 +108,4 @@ install: all
 clean:
 	rm -rf $(BUILD) build-asan build-tsan build-checked build-fuzz
 
-.PHONY: all demo quiet check sanitize sanitize-address sanitize-thread checked fuzz bench bench-xdp instructions lint install clean
+.PHONY: all demo quiet check sanitize sanitize-address sanitize-thread checked fuzz bench bench-event bench-xdp instructions lint install clean

@@ -15,6 +15,7 @@ struct plan {
 	uint32_t slots;     /* of the rings, and entries of the bare queue */
 	double seconds;     /* that are measured, after a tenth of it to warm up */
 	const char *directory;
+	const struct event_loop *loop; /* of nmx-bench-event */
 };
 
 /* Between the two processes of a run. */
@@ -22,6 +23,7 @@ struct meeting {
 	_Atomic uint32_t ready, go, stop;
 	_Atomic uint64_t count;    /* packets that arrived, or turns that were made, while it was measured */
 	_Atomic uint64_t elapsed_ns;
+	_Atomic uint64_t turn;     /* counts up when the one has had what the other sent */
 	_Atomic uint64_t checksum; /* what was read, so that the reading is not optimised away */
 };
 
@@ -31,6 +33,19 @@ struct contest {
 	void (*second)(const struct plan *plan, struct meeting *m);
 	void (*prepare)(const struct plan *plan); /* in the parent, before both; may be NULL */
 };
+
+struct bench_case {
+	const char *name; /* NULL: the end of the table */
+	const struct contest *ours, *bare;
+	struct plan plan;
+	bool turns;  /* nanoseconds a turn, lower is better; otherwise million packets a second */
+	double goal; /* 0: only reported */
+	const char *what;
+	double (*alone)(const struct plan *plan); /* in place of the two: a figure that is to be at most `goal` */
+	const char *unit;
+};
+/* contest.c: what main() returns. */
+int run_cases(const struct bench_case *cases, int argc, char **argv);
 
 extern const struct contest bare_stream, nmx_stream, bare_spin, nmx_spin, bare_sleep, nmx_sleep;
 

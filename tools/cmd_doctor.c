@@ -84,9 +84,10 @@ static void show_backends(const struct doctor_options *options, struct json *jso
 			json_text(json, "name", nmx_backend_name(all[i]));
 			json_bool(json, "works", err == 0);
 			json_text(json, "why", err ? why.text : "");
+			json_text(json, "is", err ? "" : why.text);
 			json_close_object(json);
 		} else
-			printf("  %-8s %-4s %s\n", nmx_backend_name(all[i]), err ? "no" : "yes", err ? why.text : "");
+			printf("  %-8s %-4s %s\n", nmx_backend_name(all[i]), err ? "no" : "yes", why.text);
 	}
 	if (json)
 		json_close_array(json);

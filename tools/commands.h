@@ -5,7 +5,7 @@
 #include "opt.h"
 
 extern const struct command cmd_gen, cmd_sink, cmd_ping, cmd_pong, cmd_bridge, cmd_replay, cmd_dump, cmd_demo,
-    cmd_doctor;
+    cmd_switch, cmd_doctor;
 
 /* The dispatch table, in the order of the usage text; ends with NULL. */
 extern const struct command *const commands[];

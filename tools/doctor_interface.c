@@ -40,6 +40,8 @@ __attribute__((__format__(__printf__, 4, 5))) static struct finding *add(struct 
 
 /* ---- the traps */
 
+static bool is_netmap(const struct nmx_interface_info *i) { return i->backend == NMX_NETMAP; }
+
 static void look_at_link(struct table *t)
 {
 	const struct nmx_interface_info *i = t->info;
@@ -93,7 +95,7 @@ static void look_at_native(struct table *t)
 	}
 }
 
-/* Two more things for which drivers turn XDP programs away. */
+/* Two more things for which drivers turn XDP programs away, and for which netmap has no room. */
 static void look_at_joining(struct table *t)
 {
 	const struct nmx_interface_info *i = t->info;
@@ -107,8 +109,8 @@ static void look_at_joining(struct table *t)
 		if (rows[k].state != NMX_FEATURE_ON)
 			continue;
 		struct finding *f = add(t, FINDING_WARNING, "joined packets", "%s is on", rows[k].what);
-		WHY(f,
-		    "the device joins packets before anybody sees them, and most drivers take no XDP program then");
+		WHY(f, "the device joins packets before anybody sees them%s",
+		    is_netmap(i) ? ": what is longer than a slot is lost" : ", and most drivers take no XDP program then");
 		MEND(f, "ethtool -K %s %s off", i->name, rows[k].off);
 		any = true;
 	}
@@ -190,6 +192,14 @@ static bool kernel_is_at_least(int major, int minor)
 	       (have[0] > major || (have[0] == major && have[1] >= minor));
 }
 
+static void look_at_netmap_mtu(struct table *t)
+{
+	struct finding *f = add(t, FINDING_WARNING, "MTU", "%u, and a slot of netmap's carries %u bytes", t->info->mtu, SLOT_BYTES);
+
+	WHY(f, "it is refused to receive where the driver takes no packets in parts, and where it does, longer ones come in several slots");
+	MEND(f, "ip link set dev %s mtu 1500, or modprobe netmap buf_size=N", t->info->name);
+}
+
 static void look_at_mtu(struct table *t)
 {
 	const struct nmx_interface_info *i = t->info;
@@ -198,6 +208,10 @@ static void look_at_mtu(struct table *t)
 
 	if (i->mtu + LONGEST_HEAD <= SLOT_BYTES) {
 		add(t, FINDING_FINE, "MTU", "%u: every packet fits a slot", i->mtu);
+		return;
+	}
+	if (is_netmap(i)) {
+		look_at_netmap_mtu(t);
 		return;
 	}
 	struct finding *f =
@@ -234,11 +248,16 @@ static void look_at_offloads(struct table *t)
 
 	if (i->tso != NMX_FEATURE_ON && i->tx_checksum != NMX_FEATURE_ON)
 		return;
-	struct finding *f = add(t, FINDING_NOTE, "offloads", "the host leaves %s%s%s to the device",
+	struct finding *f = add(t, is_netmap(i) ? FINDING_WARNING : FINDING_NOTE, "offloads", "the host leaves %s%s%s to the device",
 	                        i->tx_checksum == NMX_FEATURE_ON ? "checksums" : "",
 	                        i->tso == NMX_FEATURE_ON && i->tx_checksum == NMX_FEATURE_ON ? " and " : "",
 	                        i->tso == NMX_FEATURE_ON ? "segmentation" : "");
-	WHY(f, "on the way to the host rings the kernel does them instead: nothing is wrong, but it takes time");
+	if (!is_netmap(i)) {
+		WHY(f, "on the way to the host rings the kernel does them instead: nothing is wrong, but it takes time");
+		return;
+	}
+	WHY(f, "netmap drops such packets on the way to the host rings: no TCP of the host gets through");
+	MEND(f, "ethtool -K %s tx off gso off", i->name);
 }
 
 static void look_at_memlock(struct table *t)
@@ -263,19 +282,24 @@ int findings_of(const struct nmx_interface_info *info, struct finding findings[F
 	struct table t = { info, findings, 0 };
 
 	look_at_link(&t);
-	look_at_rights(&t);
-	look_at_users(&t);
-	if (info->wants_nic) {
+	if (!is_netmap(info)) {
+		look_at_rights(&t);
+		look_at_users(&t);
+	}
+	if (info->wants_nic && !is_netmap(info)) {
 		look_at_native(&t);
-		look_at_joining(&t);
 		look_at_program(&t);
+	}
+	if (info->wants_nic) {
+		look_at_joining(&t);
 		look_at_queues(&t);
 		look_at_vlan(&t);
 	}
 	look_at_mtu(&t);
 	if (info->wants_host)
 		look_at_offloads(&t);
-	look_at_memlock(&t);
+	if (!is_netmap(info))
+		look_at_memlock(&t);
 	return t.count;
 }
 

@@ -13,18 +13,30 @@ static bool is_interface(const struct port *port)
 	return port->info.backend == NMX_XDP || port->info.backend == NMX_NETMAP;
 }
 
+/* Of netmap, that has ports of switches (vale0:a) and pipes (x{1) too: the module makes an interface for x, which nothing
+ * passes through. */
+static bool is_of_no_interface(const char *name)
+{
+	size_t len = strcspn(name, "@");
+
+	return strncmp(name, "vale", 4) == 0 || memchr(name, '{', len) || memchr(name, '}', len);
+}
+
 /* The interface behind the port, "" when it is none.  What stands before the rings, as the library reads it: '-' begins
  * a ring when only digits follow. */
 static void interface_of(const struct port *port, char name[IFNAMSIZ])
 {
-	const char *at = port->info.name, *colon = strchr(at, ':');
+	static const char *const prefixes[] = { "netmap:", "xdp:" };
+	const char *at = port->info.name;
 	size_t len;
 
 	name[0] = '\0';
-	if (!is_interface(port))
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
+		if (strncmp(at, prefixes[i], strlen(prefixes[i])) == 0)
+			at += strlen(prefixes[i]);
+	if (!is_interface(port) || (port->info.backend == NMX_NETMAP && is_of_no_interface(at)))
 		return;
-	at = colon ? colon + 1 : at;
-	len = strcspn(at, "^*/@{}");
+	len = strcspn(at, "^*/@");
 	size_t digits = len;
 	while (digits > 0 && at[digits - 1] >= '0' && at[digits - 1] <= '9')
 		digits--;

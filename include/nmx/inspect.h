@@ -106,11 +106,25 @@ struct nmx_interface_info {
 	/* This process. */
 	uint64_t memlock, memlock_needed; /* bytes; UINT64_MAX: no limit */
 	struct nmx_report rights; /* err is 0, or NMX_ERR_PERMISSION, and the text says which are lacking and what gives them */
+	uint32_t backend;         /* enum nmx_backend: by which a port of the name would be; rights, users and memory are said of AF_XDP */
 };
 
 /* Looks at the interface that a port's name ("eth0", "xdp:eth0-2", "eth0^") is about.  Changes and opens nothing.
  * Errors: NMX_ERR_BAD_NAME, NMX_ERR_FALLBACK_UNSUPPORTED (the name of another kind of port), NMX_ERR_NO_SUCH, NMX_ERR_IO. */
 NMX_MUST_CHECK int nmx_interface_inspect(const char *name, struct nmx_interface_info *info, struct nmx_report *report);
+
+/* ---- the netmap device */
+
+struct nmx_netmap_info {
+	bool is_here;     /* there is /dev/netmap */
+	uint32_t api;     /* that it speaks; 0: none that this library knows, or it may not be opened */
+	char version[64]; /* of the module, or of its sources; "" where the kernel does not say */
+	uint64_t memory;  /* bytes for the rings and buffers of all interfaces */
+};
+
+/* Looks at the device.  0: ports of it can be opened; in every case *info says what is known.
+ * Errors: NMX_ERR_UNSUPPORTED_PLATFORM, NMX_ERR_PERMISSION, NMX_ERR_NO_MEMORY, NMX_ERR_IO. */
+NMX_MUST_CHECK int nmx_netmap_inspect(struct nmx_netmap_info *info, struct nmx_report *report);
 
 #ifdef __cplusplus
 }

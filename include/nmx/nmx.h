@@ -56,7 +56,7 @@ enum nmx_mode {
 const char *nmx_mode_name(uint32_t mode);
 
 enum nmx_option_flags {
-	NMX_EXCLUSIVE = 1 << 0, /* nobody else may open the port (pipe ends and switch ports always are) */
+	NMX_EXCLUSIVE = 1 << 0, /* nobody else may open the port (pipe ends and switch ports in user space always are) */
 	NMX_TX_ONLY   = 1 << 1,
 	NMX_RX_ONLY   = 1 << 2,
 	NMX_ZERO_COPY = 1 << 3, /* interfaces: fail rather than fall back to copy mode */
@@ -76,10 +76,12 @@ enum nmx_option_flags {
  * that you compiled with; fields are only ever added at the end. */
 struct nmx_options {
 	uint32_t tx_rings, rx_rings; /* 0: 1 on software ports; one per hardware queue on interfaces */
-	uint32_t tx_slots, rx_slots; /* 2 to 32768; 0: 1024, or what the other end of the pipe has; switch ports: 256 */
+	uint32_t tx_slots, rx_slots; /* 2 to 32768; 0: 1024, or what the other end of the pipe has; switch ports: 256.
+	                              * netmap: what it makes of that; the report says it */
 	uint32_t extra_bufs;         /* spares for nmx_buf_get(); 0: none */
 	uint32_t flags;              /* enum nmx_option_flags */
-	uint32_t backend;            /* enum nmx_backend; also $NMX_BACKEND */
+	uint32_t backend;            /* enum nmx_backend; also $NMX_BACKEND.  0: an interface is netmap's where there is
+	                              * /dev/netmap and it takes the name, else AF_XDP's; pipes are in user space */
 	uint32_t segment_bufs;       /* buffers of the segment, if this open makes it; 0: 262144 (sparse) */
 	const char *directory;       /* namespace of pipes and switches; NULL: $NMX_DIR, else per user */
 	const char *segment;         /* in it; NULL: "default" */
@@ -90,10 +92,12 @@ struct nmx_options {
  * Errors, all explained in report:
  *   NMX_ERR_BAD_NAME, _BAD_OPTION       what was asked for makes no sense; the text shows the part
  *   NMX_ERR_NO_SUCH                     no such interface, directory or capture file
- *   NMX_ERR_PERMISSION                  the directory is not ours, or a capability is missing
- *   NMX_ERR_BUSY                        the pipe end is open elsewhere; the text names the process
- *   NMX_ERR_NO_MEMORY                   heap, segment, /dev/shm or descriptors are used up
- *   NMX_ERR_CORRUPT                     the segment is not one, or of another version
+ *   NMX_ERR_INVALID_RING_INDEX          the name asks for one ring, and there is none of that number
+ *   NMX_ERR_PERMISSION                  the directory is not ours, a capability is missing, or /dev/netmap is root's
+ *   NMX_ERR_BUSY                        the pipe end is open elsewhere; the text names the process.  netmap: it is open, and
+ *                                       one of both wants it exclusively
+ *   NMX_ERR_NO_MEMORY                   heap, segment, /dev/shm, descriptors or netmap's memory are used up
+ *   NMX_ERR_CORRUPT                     the segment is not one, or of another version; a device that is not netmap
  *   NMX_ERR_UNSUPPORTED_PLATFORM, _FALLBACK_UNSUPPORTED, _BIND_FAIL   "not here, because" */
 NMX_MUST_CHECK int nmx_open_sized(struct nmx_port **port, const char *name, const struct nmx_options *options,
                                   size_t options_size, struct nmx_report *report);
@@ -132,8 +136,9 @@ static inline void nmx_port_info(const struct nmx_port *port, struct nmx_info *i
 
 /* Checks ring `index` out: the caller's alone until nmx_rx_close().  Any thread may check out; the first one
  * to use the ring owns it (checked builds trap another; nmx_rx_unbind() lets go).
- * Errors: NMX_ERR_INVALID_RING_INDEX, NMX_ERR_BUSY (it is checked out), NMX_ERR_NO_MEMORY,
- * NMX_ERR_FORKED. */
+ * Errors: NMX_ERR_INVALID_RING_INDEX, NMX_ERR_BUSY (it is checked out; or the report of the open said that the
+ * port's rings are for one thread, and another has some), NMX_ERR_NO_MEMORY, NMX_ERR_FORKED; of a netmap port
+ * also NMX_ERR_NO_SUCH (its interface was removed), NMX_ERR_CORRUPT, NMX_ERR_IO. */
 NMX_MUST_CHECK int nmx_rx_ring(struct nmx_port *port, uint32_t index, struct nmx_rx **rx);
 NMX_MUST_CHECK int nmx_tx_ring(struct nmx_port *port, uint32_t index, struct nmx_tx **tx);
 void nmx_rx_close(struct nmx_rx *rx);  /* gives frames back; NULL is fine */

@@ -184,7 +184,7 @@ static inline void nmx__exchange(uint32_t *transit, uint32_t *to, uint32_t *from
  *                            capture: it has ended; said each time
  *         NMX_ERR_LINK_DOWN  the interface is down; said once each time, the ring can be used again and
  *                            traffic goes on when it is up: no reason to end
- *         NMX_ERR_CORRUPT    the other end wrote nonsense into shared memory: close
+ *         NMX_ERR_CORRUPT    the other end, or a device, wrote nonsense into shared memory: close
  *         NMX_ERR_GONE       interface, peer memory or port is no more: close
  *         NMX_ERR_IO         the kernel refused, or a capture ended badly
  *         NMX_ERR_FORKED     this process is a child of the one that opened the port */

@@ -50,6 +50,7 @@ struct nmx_switch_port {
 	struct nmx_stats stats;
 	uint32_t tx_rings, rx_rings, tx_slots, rx_slots; /* 0: not known */
 	bool stays;            /* nmx_switch_create() made it */
+	bool stuck;            /* it can be neither detached nor removed: netmap has lost the name that it is attached by */
 };
 
 /* Calls fn for each port of each switch of the backend until it returns non-zero.  Returns that, or 0, or an error. */

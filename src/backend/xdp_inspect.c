@@ -143,6 +143,13 @@ static int read_interface(const struct nmx__name *name, struct nmx_interface_inf
 	return 0;
 }
 
+static uint32_t backend_of(const char *text)
+{
+	struct nmx_port port = { 0 };
+
+	return nmx__port_prepare(&port, text, NULL, 0, NULL, NULL) == 0 ? port.info.backend : NMX_XDP;
+}
+
 int nmx_interface_inspect(const char *text, struct nmx_interface_info *info, struct nmx_report *why)
 {
 	struct nmx__name name;
@@ -168,6 +175,7 @@ int nmx_interface_inspect(const char *text, struct nmx_interface_info *info, str
 		find_users(info, nl);
 		ask_memlock(info);
 		ask_rights(info);
+		info->backend = backend_of(text);
 	}
 	nmx__fd_close(nl);
 	return err;

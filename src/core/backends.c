@@ -6,14 +6,9 @@
 #include "base/report.h"
 #include "core/port.h"
 
-static const struct nmx__backend netmap_backend = {
-	.id = NMX_NETMAP,
-	.missing = "the netmap device is not served by this version",
-};
-
 /* In the order in which a plain name tries them. */
 static const struct nmx__backend *const backends[] = {
-	&netmap_backend,    &nmx__xdp_backend,  &nmx__switch_backend, &nmx__pipe_backend,
+	&nmx__netmap_backend, &nmx__xdp_backend,  &nmx__switch_backend, &nmx__pipe_backend,
 	&nmx__loop_backend, &nmx__null_backend, &nmx__pcap_backend,
 };
 enum { NUM_BACKENDS = sizeof(backends) / sizeof(backends[0]) };
@@ -98,7 +93,16 @@ const char *nmx__name_hint(const char *name)
 	return "";
 }
 
-const struct nmx__backend *nmx__backend_choose(const struct nmx_port *port, int *err, struct nmx_report *why)
+/* A plain name: netmap has it where there is netmap, and AF_XDP what netmap did not take. */
+static const struct nmx__backend *best(const struct nmx__backend *refused)
+{
+	const struct nmx__backend *netmap = &nmx__netmap_backend;
+
+	return netmap != refused && netmap->ring_bytes && netmap->is_here() ? netmap : &nmx__xdp_backend;
+}
+
+const struct nmx__backend *nmx__backend_choose(const struct nmx_port *port, const struct nmx__backend *refused, int *err,
+                                               struct nmx_report *why)
 {
 	const struct nmx__backend *backend;
 	enum nmx_backend id = NMX_ANY;
@@ -106,10 +110,22 @@ const struct nmx__backend *nmx__backend_choose(const struct nmx_port *port, int 
 	*err = choose_id(port, &id, why);
 	if (*err < 0)
 		return NULL;
-	backend = id == NMX_ANY ? &nmx__xdp_backend : nmx__backend_find(id);
+	backend = id == NMX_ANY ? best(refused) : nmx__backend_find(id);
 	if (backend->ring_bytes)
 		return backend;
 	*err = nmx__fail(why, NMX_ERR_UNSUPPORTED_PLATFORM, 0, "\"%s\" cannot be opened here: %s%s", port->info.name, backend->missing,
 	                 nmx__name_hint(port->name.port));
 	return NULL;
+}
+
+/* Nobody insisted on it, and it is not that the port is taken or that something is used up. */
+bool nmx__backend_has_next(const struct nmx_port *port, int err)
+{
+	struct nmx_report why;
+	enum nmx_backend id = NMX_ANY;
+
+	if (port->backend != &nmx__netmap_backend || choose_id(port, &id, &why) < 0 || id != NMX_ANY)
+		return false;
+	return err == NMX_ERR_UNSUPPORTED_PLATFORM || err == NMX_ERR_PERMISSION || err == NMX_ERR_NO_SUCH || err == NMX_ERR_FALLBACK_UNSUPPORTED ||
+	       err == NMX_ERR_BIND_FAIL;
 }

@@ -78,12 +78,14 @@ static void check_foreign_slots(const struct nmx__ring *ring, const struct netma
 {
 	const struct nmx__shadow *shadow = ring->shadow;
 
-	if (r->tail != shadow->tail)
+	uint32_t tail = ring->tail_moves ? r->tail : shadow->tail;
+
+	if (r->tail != tail)
 		nmx__trap(ring, shadow->tail, "tail was written: it belongs to the backend", caller, 0);
-	if (r->head >= n || r->cur >= n || nmx__distance(shadow->head, r->cur, n) > nmx__distance(shadow->head, shadow->tail, n) ||
+	if (r->head >= n || r->cur >= n || nmx__distance(shadow->head, r->cur, n) > nmx__distance(shadow->head, tail, n) ||
 	    nmx__distance(shadow->head, r->head, n) > nmx__distance(shadow->head, r->cur, n))
 		nmx__trap(ring, r->cur, "head or cur was moved outside of the owned range", caller, 0);
-	for (uint32_t s = shadow->tail; s != shadow->head; s = nmx__next(s, n))
+	for (uint32_t s = shadow->tail; s != shadow->head && !ring->tail_moves; s = nmx__next(s, n))
 		if (memcmp(&r->slot[s], &shadow->slots[s], sizeof(r->slot[s])) != 0)
 			nmx__trap(ring, s, "a slot outside of the owned range was written", caller, 0);
 }
@@ -92,8 +94,11 @@ static void check_doubles(const struct nmx__ring *ring, const struct netmap_ring
 {
 	struct nmx__shadow *shadow = ring->shadow;
 
+	/* A pipe of netmap shows a buffer in the slots of both its ends until it is given back. */
+	uint32_t first = ring->tail_moves ? r->head : 0, count = ring->tail_moves ? nmx__distance(r->head, r->tail, n) : n;
+
 	shadow->turn++;
-	for (uint32_t s = 0; s < n; s++) {
+	for (uint32_t s = first; count > 0; s = nmx__next(s, n), count--) {
 		uint32_t buffer = r->slot[s].buf_idx, at = buffer % (4 * n);
 
 		if (!buffer)

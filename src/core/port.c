@@ -140,7 +140,7 @@ static void name_port(struct nmx_port *port)
 }
 
 int nmx__port_prepare(struct nmx_port *port, const char *text, const struct nmx_options *options, size_t options_size,
-                      struct nmx_report *why)
+                      const struct nmx__backend *refused, struct nmx_report *why)
 {
 	int err;
 
@@ -148,7 +148,7 @@ int nmx__port_prepare(struct nmx_port *port, const char *text, const struct nmx_
 	    (err = merge_name(&port->options, &port->name, why)) < 0 || (err = check_segment(port->options.segment, why)) < 0)
 		return err;
 	name_port(port);
-	port->backend = nmx__backend_choose(port, &err, why);
+	port->backend = nmx__backend_choose(port, refused, &err, why);
 	if (!port->backend)
 		return err;
 	port->info.backend = (uint32_t)port->backend->id;
@@ -157,35 +157,48 @@ int nmx__port_prepare(struct nmx_port *port, const char *text, const struct nmx_
 	return port->backend->check(port, why);
 }
 
-int nmx_open_sized(struct nmx_port **out, const char *text, const struct nmx_options *options, size_t options_size,
-                   struct nmx_report *why)
+/* *next: the backend that did not take the name, if it may be for another. */
+static int open_by(struct nmx_port **out, const char *text, const struct nmx_options *options, size_t options_size,
+                   const struct nmx__backend **refused, struct nmx_report *why)
 {
-	struct nmx_port *port;
+	struct nmx_port *port = calloc(1, sizeof(*port));
 	int err;
 
-	nmx__report_clear(why);
-	port = calloc(1, sizeof(*port));
 	if (!port)
 		return nmx__fail(why, NMX_ERR_NO_MEMORY, ENOMEM, "cannot open a port");
 	pthread_mutex_init(&port->lock, NULL);
 	port->refs = 1;
 	port->poller = NMX__NO_POLLER;
 	port->fork_generation = nmx__fork_generation();
-	err = nmx__port_prepare(port, text, options, options_size, why);
-	if (err < 0)
-		goto fail;
-	err = prepare_held(port);
-	if (err < 0) {
+	err = nmx__port_prepare(port, text, options, options_size, *refused, why);
+	if (err == 0 && (err = prepare_held(port)) < 0)
 		nmx__fail(why, err, ENOMEM, "cannot keep track of %u extra buffers", port->info.extra_bufs);
-		goto fail;
+	if (err == 0)
+		err = port->backend->open(port, why);
+	if (err == 0) {
+		*out = port;
+		return 0;
 	}
-	err = port->backend->open(port, why);
-	if (err < 0)
-		goto fail;
-	*out = port;
-	return 0;
-fail:
+	*refused = nmx__backend_has_next(port, err) ? port->backend : NULL;
 	free_port(port);
+	return err;
+}
+
+int nmx_open_sized(struct nmx_port **out, const char *text, const struct nmx_options *options, size_t options_size,
+                   struct nmx_report *why)
+{
+	const struct nmx__backend *refused = NULL;
+	struct nmx_report first;
+	int err;
+
+	nmx__report_clear(why);
+	nmx__report_clear(&first);
+	err = open_by(out, text, options, options_size, &refused, &first);
+	if (err < 0 && refused) {
+		err = open_by(out, text, options, options_size, &refused, why);
+		nmx__note(why, "the %s backend did not take it: %.200s", nmx_backend_name(NMX_NETMAP), first.text);
+	} else if (why)
+		*why = first;
 	return err;
 }
 
@@ -246,7 +259,9 @@ static int check_out(struct nmx_port *port, bool is_tx, uint32_t index, struct n
 		err = NMX_ERR_INVALID_RING_INDEX;
 	else if (port->rings[is_tx][index]->checked_out)
 		err = NMX_ERR_BUSY;
-	else {
+	else
+		err = port->backend->check_out ? port->backend->check_out(port->rings[is_tx][index]) : 0;
+	if (err == 0) {
 		ring = *out = port->rings[is_tx][index];
 		ring->checked_out = true;
 		nmx__check_after_sync(ring); /* from here on its user could write where it must not */
@@ -328,7 +343,7 @@ uint32_t nmx_buf_get(struct nmx_port *port, struct nmx_buf *bufs, uint32_t n)
 		uint8_t *data = port->bufs + (size_t)*home * port->buf_stride;
 
 		port->held_out[cell] = true;
-		nmx__unpoison(data, port->buf_stride);
+		nmx__unpoison(data, port->info.max_len);
 		bufs[got++] = (struct nmx_buf){ .data = data, .region = port->info.region, .home = home };
 	}
 	pthread_mutex_unlock(&port->lock);
@@ -355,7 +370,7 @@ void nmx_buf_put(struct nmx_port *port, struct nmx_buf *bufs, uint32_t n)
 #endif
 			continue;
 		}
-		nmx__poison(port->bufs + (size_t)*bufs[i].home * port->buf_stride, port->buf_stride);
+		nmx__poison(port->bufs + (size_t)*bufs[i].home * port->buf_stride, port->info.max_len);
 		port->held_free[port->held_count++] = (uint32_t)(bufs[i].home - port->held);
 		port->held_out[bufs[i].home - port->held] = false;
 		bufs[i] = (struct nmx_buf){ 0 };

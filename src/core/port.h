@@ -32,6 +32,8 @@ struct nmx__ring {
 	bool checked_out; /* under port->lock */
 	bool fd_wanted;   /* its descriptor was asked for: a sync that finds nothing arms it */
 	bool fds_changed; /* set by the backend: poll_fds would say something new */
+	bool tail_moves;  /* set by the backend: the kernel writes tail, and the slots behind it, also between syncs */
+	int look_again_ms; /* set by arm: how long a sleep is at most, for nothing tells of its end; 0: something does */
 	bool in_port_fd;  /* and is part of the port's */
 	struct nmx__poller poller; /* that descriptor: not open as long as it was not asked for; at most a second passes unlooked at */
 	uint64_t forward_copied; /* bytes that forwarding into it had to copy; its user alone writes, anybody reads: atomic */
@@ -57,6 +59,12 @@ struct nmx__backend {
 	size_t ring_bytes; /* of its ring struct, which starts with struct nmx__ring; 0: the backend is not here ... */
 	const char *missing; /* ... because of this */
 
+	/* Whether a plain name should try it at all; NULL: always. */
+	bool (*is_here)(void);
+	/* What is said of the backend, and of a port that has been prepared and is not opened, as nmx_backend_probe() and
+	 * nmx_name_explain() do; NULL: core knows. */
+	int (*probe)(struct nmx_report *why);
+	int (*explain)(const struct nmx_port *port, struct nmx_report *why);
 	/* Whether port->name and port->options ask for what the backend has.  Looks at nothing else. */
 	int (*check)(const struct nmx_port *port, struct nmx_report *why);
 	/* Opens port->name with port->options, which have been checked.  Sets port->info, makes the rings with nmx__port_add_ring(), fills in their
@@ -65,6 +73,8 @@ struct nmx__backend {
 	/* No ring is checked out any more. */
 	void (*close)(struct nmx_port *port);
 
+	/* The ring gets a user: 0, or an error and it has none.  NULL: nothing to do.  Under port->lock. */
+	int (*check_out)(struct nmx__ring *ring);
 	/* As nmx_rx_sync() or nmx_tx_sync() says, but for arming; as in netmap, head is how far a receive ring is given
 	 * back. */
 	int (*sync)(struct nmx__ring *ring);
@@ -116,14 +126,18 @@ struct nmx__ring *nmx__port_add_ring(struct nmx_port *port, bool is_tx, uint32_t
 /* For a plain name that there is no interface of: what may have been meant, or "". */
 const char *nmx__name_hint(const char *name);
 
-extern const struct nmx__backend nmx__xdp_backend, nmx__pipe_backend, nmx__switch_backend, nmx__loop_backend, nmx__null_backend,
-    nmx__pcap_backend;
+extern const struct nmx__backend nmx__netmap_backend, nmx__xdp_backend, nmx__pipe_backend, nmx__switch_backend, nmx__loop_backend,
+    nmx__null_backend, nmx__pcap_backend;
 
 const struct nmx__backend *nmx__backend_find(enum nmx_backend id); /* NULL: there is none of this number */
 /* In *backend that of $NMX_BACKEND, if it was 0 and there is one; it exists then, or is NMX_ANY. */
 int nmx__backend_wanted(uint32_t *backend, struct nmx_report *why);
-/* The backend that port->name and port->options lead to, or NULL with the report filled in and *err set. */
-const struct nmx__backend *nmx__backend_choose(const struct nmx_port *port, int *err, struct nmx_report *why);
+/* The backend that port->name and port->options lead to, or NULL with the report filled in and *err set.  refused: the one
+ * that did not take the name, so that it is for the next; NULL at first. */
+const struct nmx__backend *nmx__backend_choose(const struct nmx_port *port, const struct nmx__backend *refused, int *err,
+                                               struct nmx_report *why);
+/* Whether err, of an open by port->backend, says that the name may be for the next backend. */
+bool nmx__backend_has_next(const struct nmx_port *port, int err);
 
 /* A backend sets it when a sync left packets that go only when somebody goes on with them.  Whoever finds nothing to do, or
  * is about to sleep, does: a program that forwards from one port to another may wait for the first alone. */
@@ -132,8 +146,8 @@ extern atomic_bool nmx__unsent;
 int nmx__go_on(void);
 
 /* The part of an open that has no effect outside of *port (zeroed before): reads the name and the options, chooses the
- * backend, lets it check. */
+ * backend (refused: as for nmx__backend_choose()), lets it check. */
 NMX_MUST_CHECK int nmx__port_prepare(struct nmx_port *port, const char *text, const struct nmx_options *options,
-                                     size_t options_size, struct nmx_report *why);
+                                     size_t options_size, const struct nmx__backend *refused, struct nmx_report *why);
 
 #endif

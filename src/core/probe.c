@@ -27,6 +27,8 @@ int nmx_backend_probe(enum nmx_backend id, const char *directory, struct nmx_rep
 		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "there is no backend number %d", (int)id);
 	if (!backend->ring_bytes)
 		return nmx__fail(why, NMX_ERR_UNSUPPORTED_PLATFORM, 0, "%s", backend->missing);
+	if (backend->probe)
+		return backend->probe(why);
 	if (id != NMX_PIPE && id != NMX_SWITCH)
 		return 0;
 	err = nmx_segment_list(directory, NULL, 0, no_segments, NULL, why);
@@ -173,6 +175,8 @@ static int explain(const char *text, const struct nmx_port *port, struct nmx_rep
 {
 	const struct nmx_options *o = &port->options;
 
+	if (port->backend->explain)
+		return port->backend->explain(port, why);
 	switch (port->backend->id) {
 	case NMX_PIPE:
 		return explain_pipe(&port->name, o, why);
@@ -189,17 +193,35 @@ static int explain(const char *text, const struct nmx_port *port, struct nmx_rep
 	}
 }
 
-int nmx_name_explain(const char *text, const struct nmx_options *o, struct nmx_report *why)
+/* As nmx_open() would go on. */
+static int explain_by(const char *text, const struct nmx_options *o, const struct nmx__backend **refused, struct nmx_report *why)
 {
 	struct nmx_port *port = calloc(1, sizeof(*port));
 	int err;
 
-	nmx__report_clear(why);
 	if (!port)
 		return nmx__fail(why, NMX_ERR_NO_MEMORY, ENOMEM, "cannot look at \"%.64s\"", text);
-	err = nmx__port_prepare(port, text, o, sizeof(*o), why);
+	err = nmx__port_prepare(port, text, o, sizeof(*o), *refused, why);
 	if (err == 0)
 		err = explain(text, port, why);
+	*refused = err < 0 && nmx__backend_has_next(port, err) ? port->backend : NULL;
 	free(port);
+	return err;
+}
+
+int nmx_name_explain(const char *text, const struct nmx_options *o, struct nmx_report *why)
+{
+	const struct nmx__backend *refused = NULL;
+	struct nmx_report first;
+	int err;
+
+	nmx__report_clear(why);
+	nmx__report_clear(&first);
+	err = explain_by(text, o, &refused, &first);
+	if (err < 0 && refused) {
+		err = explain_by(text, o, &refused, why);
+		nmx__note(why, "the %s backend does not take it: %.200s", nmx_backend_name(NMX_NETMAP), first.text);
+	} else if (why)
+		*why = first;
 	return err;
 }

@@ -14,6 +14,9 @@
 
 _Thread_local const struct nmx__stop *nmx__stop;
 
+/* Of two spans of time, where 0 is none. */
+static int sooner(int a, int b) { return a > 0 && (a < b || b == 0) ? a : b; }
+
 static int arm(struct nmx__ring *ring, uint32_t slots) { return ring->port->backend->arm(ring, slots); }
 
 /* Outside of a sync.  Arming a transmit ring may find room and show it, which a checked build must not take for the
@@ -94,7 +97,7 @@ void nmx__ring_join_port_fd(struct nmx__ring *ring)
 /* Nothing is left to do: from here on the descriptors are ready for what comes. */
 static void settle(struct nmx__ring *ring)
 {
-	int again_ms = nmx__go_on();
+	int again_ms = sooner(ring->look_again_ms, nmx__go_on());
 
 	nmx__poller_settle(&ring->poller);
 	if (ring->in_port_fd)
@@ -242,11 +245,14 @@ static int gather_fds(struct nmx_wait_entry *entries, uint32_t n, struct pollfd 
 static int sleep_once(struct nmx_wait_entry *entries, uint32_t n, struct pollfd *fds, int64_t deadline)
 {
 	int64_t left = deadline < 0 ? TICK_MS : deadline - nmx__now_ms();
-	int count = gather_fds(entries, n, fds), again_ms = nmx__go_on(), most = again_ms > 0 ? again_ms : TICK_MS, woken;
+	int count = gather_fds(entries, n, fds), again_ms = nmx__go_on(), most, woken;
 	uint32_t slots;
 
 	if (count < 0)
 		return count;
+	for (uint32_t i = 0; i < n; i++)
+		again_ms = sooner(again_ms, ring_of(&entries[i], &slots)->look_again_ms);
+	most = sooner(again_ms, TICK_MS);
 	left = left < 0 ? 0 : left < most ? left : most;
 	woken = poll(fds, (nfds_t)count, (int)left) < 0 ? -errno : 0;
 	for (uint32_t i = 0; i < n; i++)

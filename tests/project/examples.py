@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import zlib
 
 TIMEOUT = 60
@@ -59,6 +60,54 @@ def several(examples):
     for name, process in senders:
         examples.finish(process, name + r'\{1: sent \d+ packets\n')
     examples.finish(poll, r'(?=.*a\}1: 1000 packets)(?=.*b\}1: 2000 packets).*')
+
+
+def until_it_says(process, pattern, ask=None):
+    """The line that matches; asked for by a signal, again and again."""
+    end = time.monotonic() + TIMEOUT
+    while time.monotonic() < end:
+        if ask:
+            process.send_signal(ask)
+        line = process.stdout.readline()
+        if re.fullmatch(pattern, line):
+            return
+        time.sleep(0.01)
+    process.kill()
+    sys.exit(f'{process.args} has not said {pattern}')
+
+
+def proxy(examples):
+    """Between a sender and a receiver: all that is sent comes, and its counters say so when they are asked for."""
+    name = 'async_proxy'
+    if examples.lacks(name):
+        print(f'{name}: left out: it was built without its event loop (libuv1-dev, liburing-dev)')
+        return
+    both = examples.start(name, 'p}1', 'q{1')
+    receiver = examples.start('pipe_receiver', 'q}1')
+    examples.run(r'p\{1: sent 50000 packets\n', 'pipe_sender', 'p{1', '50000')
+    until_it_says(both, r'p\}1 to q\{1: 50000 packets, 400000 bytes, held up \d+ times\n', signal.SIGUSR1)
+    both.terminate()
+    examples.finish(both, r'.*p\}1 to q\{1: 50000 packets, 400000 bytes, .*q\{1 to p\}1: 0 packets, .*')
+    examples.finish(receiver, r'q\}1: received 50000 packets, 0 wrong; the sender has gone\n')
+
+
+def echo(examples):
+    name = 'echo_uring'
+    if examples.lacks(name):
+        print(f'{name}: left out: it was built without its event loop (libuv1-dev, liburing-dev)')
+        return
+    there = examples.start(name, 'e}1')
+    sender = examples.start('pipe_sender', 'e{1', '500')
+    while sender.poll() is None and there.poll() is None:
+        time.sleep(0.01)
+    if there.poll() == 77:  # it says why
+        print(f'{name}: skipped: {there.communicate()[0].strip()}')
+        sender.kill()
+        sender.communicate()
+        return
+    examples.finish(sender, r'e\{1: sent 500 packets\n')
+    there.terminate()
+    examples.finish(there, r'e\}1: 500 packets in, 500 back\n')
 
 
 def checksum(data):
@@ -160,7 +209,7 @@ def workers(examples):
 
 
 def helpful(examples):
-    for name in ('sliding_window_arq', 'thread_per_ring', 'fec'):
+    for name in ('sliding_window_arq', 'thread_per_ring', 'fec', 'async_pipe', 'async_proxy', 'echo_uring'):
         if not examples.lacks(name):
             examples.run(rf'usage: {name} .*', name, '--help')
 
@@ -188,6 +237,10 @@ def main(source, folder, middlebox):
         pair(examples, True)
         pair(examples, False)
         several(examples)
+        if not examples.lacks('async_pipe'):
+            examples.run(r'200000 packets, 0 wrong\n', 'async_pipe', '200000')
+        proxy(examples)
+        echo(examples)
         host(examples, directory)
         over_a_bad_path(examples, middlebox, scratch)
         forward_error_correction(examples, scratch)

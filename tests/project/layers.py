@@ -16,8 +16,10 @@ LAYERS = {
     'base': (['src/base'], r'base/', ()),
     'shm': (['src/shm'], r'(shm|base)/', ()),
     'xsk': (['src/xsk'], r'(xsk|base)/', ()),
+    'netmap': (['src/netmap'], r'(netmap|base)/', ()),
     'core': (['src/core'], r'(core|base)/', ()),
-    'backend': (['src/backend'], r'(backend/(local|pipe|switch|xdp)\.h$|core/port\.h$|shm/|xsk/|base/)', ('pcap/pcap.h',)),
+    'backend': (['src/backend'], r'(backend/(local|netmap|pipe|switch|xdp)\.h$|core/port\.h$|shm/|xsk/|netmap/|base/)', ('pcap/pcap.h',)),
+    'event': (['src/event'], r'event/', ('uv.h', 'liburing.h')),
     'public headers': (['include/nmx'], None, ()),
     'tools': (['tools'], 'own', ('pcap/pcap.h', 'pcap.h')),
     'examples': (['examples'], 'own', ('isa-l/crc.h', 'isa-l/erasure_code.h')),
@@ -25,7 +27,8 @@ LAYERS = {
 }
 
 # Each of them is left out of the build where it does not belong (src/meson.build), or does without (bench).
-LINUX_FILES = re.compile(r'(src/xsk/|src/backend/xdp|bench/|src/base/poller_epoll\.c$|src/shm/(lock_ofd|space_fallocate)\.c$)')
+LINUX_FILES = re.compile(r'(src/xsk/|src/backend/xdp|bench/|src/event/uring\.c$|examples/echo_uring\.c$|'
+                         r'src/base/poller_epoll\.c$|src/shm/(lock_ofd|space_fallocate)\.c$)')
 LINUX_HEADER = re.compile(r'(linux|asm|netpacket)/|(features|malloc|byteswap|sys/(capability|epoll|eventfd|fanotify|fsuid|inotify|'
                           r'personality|pidfd|prctl|random|sendfile|signalfd|syscall|sysinfo|timerfd|vfs|xattr))\.h$')
 LINUX_WORD = re.compile(r'\b(epoll_\w+|eventfd|timerfd_\w+|signalfd|pidfd_\w+|memfd_\w+|syscall|SYS_\w+|prctl|F_OFD_\w+|fallocate|'

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * "Drain until a sync finds nothing, then wait": no wake-up is ever lost, by any descriptor and in any loop.
+ *
+ *     test_event_wakeups [-n SLEEPS]        1000000 by hand
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "wakeups.h"
+
+enum { SLOTS = 8 };
+
+static const struct nmx_options few = { .tx_slots = SLOTS, .rx_slots = SLOTS };
+
+static void open_pipe_side(struct side *side, bool first)
+{
+	side->port = support_open(first ? "w{1" : "w}1", &few);
+	side->tx = support_tx(side->port, 0);
+	side->rx = support_rx(side->port, 0);
+}
+
+static void no_wakeup_is_lost_between_threads(void **state)
+{
+	struct side sides[2] = { wakeups_side(*state, true), wakeups_side(*state, false) };
+
+	for (int i = 0; i < 2; i++)
+		open_pipe_side(&sides[i], i == 0);
+	wakeups_run(sides);
+	nmx_close(sides[0].port);
+	nmx_close(sides[1].port);
+}
+
+static void no_wakeup_is_lost_within_a_loop_port(void **state)
+{
+	struct side sides[2] = { wakeups_side(*state, true), wakeups_side(*state, false) };
+	struct nmx_port *port = support_open("loop:", &(struct nmx_options){ .tx_slots = SLOTS, .rx_slots = SLOTS, .tx_rings = 2, .rx_rings = 2 });
+
+	for (uint32_t i = 0; i < 2; i++) {
+		sides[i].tx = support_tx(port, i);
+		sides[i].rx = support_rx(port, !i);
+	}
+	wakeups_run(sides);
+	nmx_close(port);
+}
+
+static void other_process(void *arg)
+{
+	struct side *side = arg;
+
+	open_pipe_side(side, side->first);
+	side->way->begin(side);
+	wakeups_switch_ticks_off();
+	side->way->run(side);
+	nmx_tx_close(side->tx);
+	nmx_rx_close(side->rx);
+	nmx_close(side->port);
+}
+
+static void no_wakeup_is_lost_between_processes(void **state)
+{
+	struct side sides[2] = { wakeups_side(*state, true), wakeups_side(*state, false) };
+	pid_t pid = support_fork(other_process, &sides[1]);
+
+	other_process(&sides[0]);
+	support_join(pid);
+}
+
+#define BY(test, way) { #test " [" #way "]", test, NULL, NULL, (void *)&wakeups_by_##way }
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		BY(no_wakeup_is_lost_between_threads, poll),
+		BY(no_wakeup_is_lost_between_threads, epoll),
+		BY(no_wakeup_is_lost_between_threads, room),
+		BY(no_wakeup_is_lost_within_a_loop_port, poll),
+		BY(no_wakeup_is_lost_within_a_loop_port, room),
+		BY(no_wakeup_is_lost_between_processes, poll),
+#ifdef HAVE_UV
+		BY(no_wakeup_is_lost_between_threads, uv),
+#endif
+#ifdef HAVE_URING
+		BY(no_wakeup_is_lost_between_threads, uring),
+#endif
+	};
+
+	if (argc == 3 && strcmp(argv[1], "-n") == 0)
+		wakeups_sleeps = strtoull(argv[2], NULL, 10);
+	if (argc != 1 && (argc != 3 || wakeups_sleeps == 0)) {
+		fprintf(stderr, "usage: %s [-n SLEEPS]\n", argv[0]);
+		return 2;
+	}
+	return cmocka_run_group_tests(tests, support_make_directory, support_remove_directory);
+}
