@@ -24,21 +24,27 @@ struct switch_plan {
 };
 
 static inline uint32_t senders_of(const struct switch_plan *plan) { return plan->shape == TWO ? 2 : 1; }
-static inline uint32_t receivers_of(const struct switch_plan *plan) { return plan->shape == FLOOD ? FLOOD_RECEIVERS : 1; }
+static inline uint32_t receivers_of(const struct switch_plan *plan)
+{
+	return plan->shape == FLOOD ? FLOOD_RECEIVERS : 1;
+}
 
 struct switch_contender {
 	const char *name;
-	void (*send)(const struct switch_contender *c, const struct switch_plan *plan, struct meeting *m, uint32_t index);
-	void (*receive)(const struct switch_contender *c, const struct switch_plan *plan, struct meeting *m); /* measures */
+	void (*send)(const struct switch_contender *c, const struct switch_plan *plan, struct meeting *m,
+	             uint32_t index);
+	void (*receive)(const struct switch_contender *c, const struct switch_plan *plan,
+	                struct meeting *m);              /* measures */
 	void (*prepare)(const struct switch_plan *plan); /* in the parent; may be NULL */
-	bool only_one;    /* takes part in ONE alone */
-	bool needs_lab;   /* root, and interfaces */
+	bool only_one;                                   /* takes part in ONE alone */
+	bool needs_lab;                                  /* root, and interfaces */
 	/* Of nmx ports: names, with the number of the sender or receiver, and flags. */
 	const char *tx_name, *rx_name;
 	uint32_t flags;
 };
 
-extern const struct switch_contender switch_contender, blocking_contender, pipe_contender, bridge_contender, copy_contender;
+extern const struct switch_contender switch_contender, blocking_contender, pipe_contender, bridge_contender,
+    copy_contender;
 
 /* Waits until all processes of a run are there. */
 void gather(const struct switch_plan *plan, struct meeting *m);
@@ -62,7 +68,8 @@ struct header header_of_sender(const struct switch_plan *plan, uint32_t index);
 /* From a receiver to all, so that the switch learns where it is. */
 struct header header_of_receiver(uint32_t index);
 
-static inline void write_packet(uint8_t *to, const struct switch_plan *plan, const struct header *header, uint64_t seed)
+static inline void write_packet(uint8_t *to, const struct switch_plan *plan, const struct header *header,
+                                uint64_t seed)
 {
 	memcpy(to, header->bytes, HEADER);
 	if (plan->base.touch)

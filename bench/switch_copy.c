@@ -40,7 +40,8 @@ static void copy_prepare(const struct switch_plan *plan)
 	if (plan->base.slots != SLOTS || plan->base.batch > MOST_BATCH)
 		die("the copying loop", "has other slots");
 	if (!copy_switch) {
-		copy_switch = mmap(NULL, sizeof(*copy_switch), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		copy_switch =
+		    mmap(NULL, sizeof(*copy_switch), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 		if (copy_switch == MAP_FAILED)
 			die("mmap", strerror(errno));
 	}
@@ -120,7 +121,8 @@ static void forward(struct copy_sender *s, uint32_t n, uint32_t len, uint32_t re
 			bring(s, n, len, to);
 }
 
-static void copy_send(const struct switch_contender *c, const struct switch_plan *plan, struct meeting *m, uint32_t index)
+static void copy_send(const struct switch_contender *c, const struct switch_plan *plan, struct meeting *m,
+                      uint32_t index)
 {
 	static struct copy_sender s;
 	const struct header header = header_of_sender(plan, index);
@@ -138,7 +140,8 @@ static void copy_send(const struct switch_contender *c, const struct switch_plan
 
 static uint32_t take(const struct switch_plan *plan, struct copy_port *p, uint64_t *sum)
 {
-	uint32_t head = atomic_load_explicit(&p->head, memory_order_relaxed), tail = atomic_load_explicit(&p->tail, memory_order_acquire);
+	uint32_t head = atomic_load_explicit(&p->head, memory_order_relaxed),
+		 tail = atomic_load_explicit(&p->tail, memory_order_acquire);
 
 	for (uint32_t i = head; i != tail; i++)
 		*sum += plan->base.touch ? read_payload(p->data[i % SLOTS], p->len[i % SLOTS]) : p->len[i % SLOTS];
@@ -166,4 +169,6 @@ static void copy_receive(const struct switch_contender *c, const struct switch_p
 	m->checksum = sum;
 }
 
-const struct switch_contender copy_contender = { .name = "copy", .send = copy_send, .receive = copy_receive, .prepare = copy_prepare };
+const struct switch_contender copy_contender = {
+	.name = "copy", .send = copy_send, .receive = copy_receive, .prepare = copy_prepare
+};

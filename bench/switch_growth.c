@@ -44,7 +44,9 @@ static void close_end(struct end *end)
 
 static void address_of(uint32_t number, uint8_t mac[6])
 {
-	const uint8_t value[6] = { 2, 1, (uint8_t)(number >> 24), (uint8_t)(number >> 16), (uint8_t)(number >> 8), (uint8_t)number };
+	const uint8_t value[6] = {
+		2, 1, (uint8_t)(number >> 24), (uint8_t)(number >> 16), (uint8_t)(number >> 8), (uint8_t)number
+	};
 
 	memcpy(mac, value, 6);
 }
@@ -138,7 +140,8 @@ static void show(const char *what, uint32_t n, uint32_t known, const char *how, 
 	int bar = (int)(ns / 10 + 0.5);
 
 	if (json)
-		printf("{\"case\":\"growth-%s\",\"%s\":%u,\"known\":%u,\"to\":\"%s\",\"ns\":%.4g}\n", what, what, n, known, how, ns);
+		printf("{\"case\":\"growth-%s\",\"%s\":%u,\"known\":%u,\"to\":\"%s\",\"ns\":%.4g}\n", what, what, n,
+		       known, how, ns);
 	else
 		printf("%-10s %7u  %7u known  %-9s %7.1f ns  %.*s\n", what, n, known, how, ns, bar < BAR ? bar : BAR,
 		       "########################################");

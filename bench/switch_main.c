@@ -24,8 +24,8 @@ enum { PAIRS = 15, QUICK_PAIRS = 5, MOST_PAIRS = 99, TRIES = 5, SLOTS = 1024, MO
 
 static const char *const shapes[NUM_SHAPES] = { [ONE] = "one", [FLOOD] = "flood", [TWO] = "two" };
 static const uint32_t lengths[] = { 60, 1500 }, batches[] = { 32, 256 };
-static const struct switch_contender *const contenders[] = { &switch_contender, &blocking_contender, &pipe_contender, &bridge_contender,
-	                                                     &copy_contender };
+static const struct switch_contender *const contenders[] = { &switch_contender, &blocking_contender, &pipe_contender,
+	                                                     &bridge_contender, &copy_contender };
 enum { NUM_CONTENDERS = sizeof(contenders) / sizeof(contenders[0]) };
 
 struct switch_contest {
@@ -134,7 +134,8 @@ static double goal_of(const struct switch_contest *contest, const struct switch_
 	return plan->base.touch ? 1 : 4;
 }
 
-static void measure(const char *name, const struct switch_plan *plan, const struct switch_contest *contest, const struct options *options)
+static void measure(const char *name, const struct switch_plan *plan, const struct switch_contest *contest,
+                    const struct options *options)
 {
 	double ours[MOST_PAIRS], theirs[MOST_PAIRS], ratio[MOST_PAIRS], goal = goal_of(contest, plan);
 	char who[40];
@@ -149,16 +150,21 @@ static void measure(const char *name, const struct switch_plan *plan, const stru
 		ratio[i] = ours[i] / theirs[i];
 	}
 	double middle = quantile(ratio, n, 0.5), low = quantile(ratio, n, 0.25), high = quantile(ratio, n, 0.75);
-	double a = quantile(ours, n, 0.5), a_low = quantile(ours, n, 0.25), b = quantile(theirs, n, 0.5), b_low = quantile(theirs, n, 0.25);
+	double a = quantile(ours, n, 0.5), a_low = quantile(ours, n, 0.25), b = quantile(theirs, n, 0.5),
+	       b_low = quantile(theirs, n, 0.25);
 
 	snprintf(who, sizeof(who), "%s/%s", contest->ours->name, contest->theirs->name);
 	if (options->json)
-		printf("{\"case\":\"%s\",\"contest\":\"%s\",\"ours\":%.4g,\"ours_low\":%.4g,\"baseline\":%.4g,\"baseline_low\":%.4g,\"unit\":\"Mpps\","
+		printf("{\"case\":\"%s\",\"contest\":\"%s\",\"ours\":%.4g,\"ours_low\":%.4g,\"baseline\":%.4g,"
+		       "\"baseline_low\":%.4g,\"unit\":\"Mpps\","
 		       "\"ratio\":%.3f,\"low\":%.3f,\"high\":%.3f,\"goal\":%g,\"better\":\"higher\"}\n",
 		       name, who, a, a_low, b, b_low, middle, low, high, goal);
 	else
-		printf("%-22s %-14s %7.2f [%7.2f] %7.2f [%7.2f] %6.2f [%.2f-%.2f]  %s\n", name, who, a, a_low, b, b_low, middle, low, high,
-		       goal == 0 ? "" : low >= goal ? "met" : "NOT met");
+		printf("%-22s %-14s %7.2f [%7.2f] %7.2f [%7.2f] %6.2f [%.2f-%.2f]  %s\n", name, who, a, a_low, b,
+		       b_low, middle, low, high,
+		       goal == 0     ? ""
+		       : low >= goal ? "met"
+		                     : "NOT met");
 	fflush(stdout);
 }
 
@@ -182,9 +188,14 @@ static bool each_case(bool (*fn)(const char *name, const struct switch_plan *pla
 
 	for (uint32_t i = 0; i < NUM_SHAPES * 8; i++) {
 		struct switch_plan plan = { .shape = (enum shape)(i / 8),
-			                    .base = { .slots = SLOTS, .len = lengths[i / 4 % 2], .batch = batches[i / 2 % 2], .touch = i % 2, .directory = directory } };
+			                    .base = { .slots = SLOTS,
+			                              .len = lengths[i / 4 % 2],
+			                              .batch = batches[i / 2 % 2],
+			                              .touch = i % 2,
+			                              .directory = directory } };
 
-		snprintf(name, sizeof(name), "%s-%u-b%u%s", shapes[plan.shape], plan.base.len, plan.base.batch, plan.base.touch ? "-touch" : "");
+		snprintf(name, sizeof(name), "%s-%u-b%u%s", shapes[plan.shape], plan.base.len, plan.base.batch,
+		         plan.base.touch ? "-touch" : "");
 		any |= fn(name, &plan, arg);
 	}
 	return any;
@@ -246,8 +257,10 @@ static void leave_out_the_missing(struct options *options)
 
 static int usage(const char *offending)
 {
-	fprintf(stderr, "nmx-bench-switch: \"%s\" is neither an option nor a case\n"
-	                "usage: nmx-bench-switch [--quick] [--json] [--pairs=N] [--contest=A/B]... [CASE...]\ncases: growth", offending);
+	fprintf(stderr,
+	        "nmx-bench-switch: \"%s\" is neither an option nor a case\n"
+	        "usage: nmx-bench-switch [--quick] [--json] [--pairs=N] [--contest=A/B]... [CASE...]\ncases: growth",
+	        offending);
 	each_case(print_case, NULL);
 	fputs(" (or the beginning of several)\ncontenders:", stderr);
 	for (int i = 0; i < NUM_CONTENDERS; i++)
@@ -295,7 +308,8 @@ static void run_all(const struct options *options)
 	bool only_growth = options->cases[0] && !options->cases[1] && strcmp(options->cases[0], "growth") == 0;
 
 	if (!options->json && !only_growth)
-		printf("%-22s %-14s %7s %9s %7s %9s %6s %11s\n", "case", "ours/theirs", "Mpps", "[quart.]", "Mpps", "[quart.]", "ratio", "[quartiles]");
+		printf("%-22s %-14s %7s %9s %7s %9s %6s %11s\n", "case", "ours/theirs", "Mpps", "[quart.]", "Mpps",
+		       "[quart.]", "ratio", "[quartiles]");
 	each_case(run_case, options);
 	if (is_wanted("growth", options->cases))
 		growth(directory, options->json);

@@ -6,9 +6,13 @@
 
 #include "switch.h"
 
-static struct nmx_port *open_port(const struct switch_contender *c, const struct switch_plan *plan, const char *format, uint32_t index)
+static struct nmx_port *open_port(const struct switch_contender *c, const struct switch_plan *plan,
+                                  const char *format, uint32_t index)
 {
-	struct nmx_options options = { .directory = plan->base.directory, .tx_slots = plan->base.slots, .rx_slots = plan->base.slots, .flags = c->flags };
+	struct nmx_options options = { .directory = plan->base.directory,
+		                       .tx_slots = plan->base.slots,
+		                       .rx_slots = plan->base.slots,
+		                       .flags = c->flags };
 	struct nmx_report why;
 	struct nmx_port *port;
 	char name[32];
@@ -37,7 +41,8 @@ static bool wait_for_room(const struct switch_plan *plan, struct meeting *m, str
 	return true;
 }
 
-static void port_send(const struct switch_contender *c, const struct switch_plan *plan, struct meeting *m, uint32_t index)
+static void port_send(const struct switch_contender *c, const struct switch_plan *plan, struct meeting *m,
+                      uint32_t index)
 {
 	struct nmx_port *port = open_port(c, plan, c->tx_name, index);
 	const struct header header = header_of_sender(plan, index);
@@ -116,13 +121,23 @@ static void port_receive(const struct switch_contender *c, const struct switch_p
 const struct switch_contender switch_contender = {
 	.name = "nmx", .send = port_send, .receive = port_receive, .tx_name = "vale0:s", .rx_name = "vale0:r"
 };
-const struct switch_contender blocking_contender = {
-	.name = "nmx+block", .send = port_send, .receive = port_receive, .tx_name = "vale0:s", .rx_name = "vale0:r", .flags = NMX_BLOCKING
-};
-const struct switch_contender pipe_contender = {
-	.name = "pipe", .send = port_send, .receive = port_receive, .only_one = true, .tx_name = "bench{1", .rx_name = "bench}1"
-};
-const struct switch_contender bridge_contender = {
-	.name = "bridge", .send = port_send, .receive = port_receive, .only_one = true, .needs_lab = true, .tx_name = "xdp:c0", .rx_name = "xdp:c1",
-	.flags = NMX_RAW_CHECKSUM
-};
+const struct switch_contender blocking_contender = { .name = "nmx+block",
+	                                             .send = port_send,
+	                                             .receive = port_receive,
+	                                             .tx_name = "vale0:s",
+	                                             .rx_name = "vale0:r",
+	                                             .flags = NMX_BLOCKING };
+const struct switch_contender pipe_contender = { .name = "pipe",
+	                                         .send = port_send,
+	                                         .receive = port_receive,
+	                                         .only_one = true,
+	                                         .tx_name = "bench{1",
+	                                         .rx_name = "bench}1" };
+const struct switch_contender bridge_contender = { .name = "bridge",
+	                                           .send = port_send,
+	                                           .receive = port_receive,
+	                                           .only_one = true,
+	                                           .needs_lab = true,
+	                                           .tx_name = "xdp:c0",
+	                                           .rx_name = "xdp:c1",
+	                                           .flags = NMX_RAW_CHECKSUM };

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -38,9 +37,9 @@ struct attachment {
 	struct bridge bridge;
 	struct live live;
 	struct pidfile pidfile;
-	int ready_fd;        /* tells who started the daemon that it has begun; -1 */
+	int ready_fd;         /* tells who started the daemon that it has begun; -1 */
 	uint64_t flood_drops; /* that were seen */
-	bool floods;         /* and there were more in the last second */
+	bool floods;          /* and there were more in the last second */
 };
 
 /* ---- names and files */
@@ -58,6 +57,8 @@ static bool pidfile_path(const char *name, const struct attach_options *o, char 
 	char directory[300];
 	struct nmx_report why;
 
+	if (o->segment && strchr(o->segment, '/'))
+		return say(COMMAND, "\"%s\" is not the name of a segment: it has a /", o->segment), false;
 	if (nmx_segment_list(o->directory, directory, sizeof(directory), no_segment, NULL, &why) < 0)
 		return say(COMMAND, "%s", why.text), false;
 	snprintf(path, size, "%s/%s.%s.pid", directory, o->segment ? o->segment : "default", name);
@@ -88,7 +89,8 @@ static bool is_a_loop(const struct attachment *a, const char *name)
 	struct nmx_report why;
 	int who;
 
-	if (nmx_interface_inspect(a->name[WIRE], &here, &why) < 0 || !here.peer_ifindex || !if_indextoname((unsigned)here.peer_ifindex, peer))
+	if (nmx_interface_inspect(a->name[WIRE], &here, &why) < 0 || !here.peer_ifindex ||
+	    !if_indextoname((unsigned)here.peer_ifindex, peer))
 		return false; /* opening it will tell */
 	snprintf(peer_name, sizeof(peer_name), "%.*s%s", (int)(interface_of(name) - name), name, peer);
 	snprintf(peer_port, sizeof(peer_port), OF_XDP "%s", peer);
@@ -96,15 +98,17 @@ static bool is_a_loop(const struct attachment *a, const char *name)
 	snprintf(process, sizeof(process), "(process %d)", who);
 	if (who == 0 || nmx_interface_inspect(peer_port, &there, &why) < 0 || !strstr(there.queue_user, process))
 		return false; /* attached in another network namespace, where it is another interface */
-	say(COMMAND, "%s: not attached: it is one end of a veth pair, and %s, the other, is attached as %s: what is for everybody would go "
-	    "round and round; attach one of the two", a->interface, peer, peer_name);
+	say(COMMAND,
+	    "%s: not attached: it is one end of a veth pair, and %s, the other, is attached as %s: what is for everybody "
+	    "would go round and round; attach one of the two",
+	    a->interface, peer, peer_name);
 	return true;
 }
 
 /* Once a second.  A storm that comes from outside, through cables or bridges that we do not see. */
-static void look_for_storms(struct bridge *bridge)
+static void look_for_storms(void *arg)
 {
-	struct attachment *a = (struct attachment *)((char *)bridge - offsetof(struct attachment, bridge));
+	struct attachment *a = arg;
 	uint64_t drops = 0;
 
 	for (uint32_t i = WIRE_PORT; i < a->num_ports; i += 2) {
@@ -113,7 +117,9 @@ static void look_for_storms(struct bridge *bridge)
 		drops += stats.drop_flood;
 	}
 	if (drops > a->flood_drops && !a->floods)
-		say(COMMAND, "%s: more than %llu packets a second for everybody; the rest is dropped.  If nobody sends so many, there is a loop",
+		say(COMMAND,
+		    "%s: more than %llu packets a second for everybody; the rest is dropped.  If nobody sends so many, "
+		    "there is a loop",
 		    a->interface, (unsigned long long)a->options->flood_pps);
 	a->floods = drops > a->flood_drops;
 	a->flood_drops = drops;
@@ -130,12 +136,18 @@ static void close_ports(struct attachment *a)
 /* The interface takes what is for others too: they may be in the switch. */
 static bool open_ports(struct attachment *a)
 {
-	static const uint32_t flags[] = { [WIRE] = NMX_CHAINS | NMX_PROMISC, [WIRE_PORT] = NMX_CHAINS, [HOST] = NMX_CHAINS, [HOST_PORT] = NMX_CHAINS };
+	static const uint32_t flags[] = { [WIRE] = NMX_CHAINS | NMX_PROMISC,
+		                          [WIRE_PORT] = NMX_CHAINS,
+		                          [HOST] = NMX_CHAINS,
+		                          [HOST_PORT] = NMX_CHAINS };
 	const struct attach_options *o = a->options;
 	uint32_t wanted = o->host ? 4 : 2;
 
 	for (; a->num_ports < wanted; a->num_ports++) {
-		struct port_options port = { .name = a->name[a->num_ports], .directory = o->directory, .segment = o->segment, .slots = o->slots ? o->slots : SLOTS };
+		struct port_options port = { .name = a->name[a->num_ports],
+			                     .directory = o->directory,
+			                     .segment = o->segment,
+			                     .slots = o->slots ? o->slots : SLOTS };
 		if (a->num_ports % 2 && o->flood_pps != OPT_RATE_MAX)
 			port.flood_pps = o->flood_pps;
 		if (port_open_any(&a->ports[a->num_ports], COMMAND, &port, flags[a->num_ports]) != EXIT_OK) {
@@ -155,7 +167,8 @@ static bool open_ports(struct attachment *a)
 static void say_summary(const struct attachment *a, enum bridge_end end, double seconds, bool ok)
 {
 	static const char *const ports[] = { "interface", "switch_port", "host", "host_port" };
-	static const char *const ways[] = { "interface_to_switch", "switch_to_interface", "host_to_switch", "switch_to_host" };
+	static const char *const ways[] = { "interface_to_switch", "switch_to_interface", "host_to_switch",
+		                            "switch_to_host" };
 	struct json json;
 
 	if (!a->options->json) {
@@ -213,11 +226,13 @@ static void leave_the_terminal(struct attachment *a, int log)
 
 static int forward(struct attachment *a, int log)
 {
-	struct port *ports[BRIDGE_PORTS] = { &a->ports[WIRE], &a->ports[WIRE_PORT], &a->ports[HOST], &a->ports[HOST_PORT] };
+	struct port *ports[BRIDGE_PORTS] = { &a->ports[WIRE], &a->ports[WIRE_PORT], &a->ports[HOST],
+		                             &a->ports[HOST_PORT] };
 
 	if (bridge_start(&a->bridge, ports, a->num_ports, BURST, false) != EXIT_OK)
 		return EXIT_FAILED;
 	a->bridge.each_second = look_for_storms;
+	a->bridge.each_second_arg = a;
 	bridge_say_begin(&a->bridge);
 	if (a->ready_fd >= 0)
 		leave_the_terminal(a, log);
@@ -239,7 +254,8 @@ static bool take_pidfile(struct attachment *a, const char *name)
 		return false;
 	pid_t who = pidfile_take(&a->pidfile, path);
 	if (who > 0)
-		say(COMMAND, "%s is attached already, by process %d; nmx switch detach %s ends that", name, (int)who, name);
+		say(COMMAND, "%s is attached already, by process %d; nmx switch detach %s ends that", name, (int)who,
+		    name);
 	else if (who < 0)
 		say(COMMAND, "the file \"%s\" cannot be made or locked: %s", path, strerror(errno));
 	return who == 0;
@@ -327,8 +343,11 @@ int detach(const char *name, const struct attach_options *options, char *why, un
 	if (errno == ESRCH)
 		snprintf(why, why_size, "%s is not attached: no process forwards for it", name);
 	else if (errno == ETIMEDOUT)
-		snprintf(why, why_size, "the process that forwards for %s was asked to end and has not yet; its number is in \"%s\"", name, path);
+		snprintf(why, why_size,
+		         "the process that forwards for %s was asked to end and has not yet; its number is in \"%s\"",
+		         name, path);
 	else
-		snprintf(why, why_size, "the process that forwards for %s cannot be ended: %s", name, strerror(errno));
+		snprintf(why, why_size, "the process that forwards for %s cannot be ended: %s", name,
+		         strerror(errno));
 	return EXIT_FAILED;
 }

@@ -210,7 +210,7 @@ static void tick(struct bridge *bridge)
 	}
 	live_show(bridge->live, now, counts, 2);
 	if (bridge->each_second)
-		bridge->each_second(bridge);
+		bridge->each_second(bridge->each_second_arg);
 }
 
 /* One turn of each lane: the liveliest of them.  *ended: there is no lane any more that could bring anything. */

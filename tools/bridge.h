@@ -57,7 +57,8 @@ struct bridge {
 	uint32_t num_lanes, first;      /* which lane begins: each in turn, that none be favoured */
 	struct nmx_stats before[BRIDGE_PORTS]; /* of each port, when it began */
 	uint64_t gone[BRIDGE_PORTS];    /* of each port, a bit a ring: has said that its other end has gone */
-	void (*each_second)(struct bridge *bridge); /* may be NULL */
+	void (*each_second)(void *arg); /* may be NULL */
+	void *each_second_arg;
 };
 
 /* The ports are open, both kinds of rings not needed.  Returns EXIT_OK, or says why not. */

@@ -46,8 +46,8 @@ static void say_one_way(const struct bridge_way *way)
 	bool no_rx = way->from->num_rx == 0;
 
 	if (no_rx || way->to->num_tx == 0)
-		say(way->from->command, "nothing goes from %s to %s: %s has no %s rings", way->from->name, way->to->name,
-		    no_rx ? way->from->name : way->to->name, no_rx ? "receive" : "transmit");
+		say(way->from->command, "nothing goes from %s to %s: %s has no %s rings", way->from->name,
+		    way->to->name, no_rx ? way->from->name : way->to->name, no_rx ? "receive" : "transmit");
 }
 
 static void say_pair(const struct bridge *bridge, uint32_t first)
@@ -80,7 +80,8 @@ static void say_losses(const struct bridge_way *way)
 	char text[UNITS_TEXT];
 
 	if (way->too_long)
-		printf("dropped  %s: %s: longer than it can send\n", way->to->name, units_grouped(text, way->too_long));
+		printf("dropped  %s: %s: longer than it can send\n", way->to->name,
+		       units_grouped(text, way->too_long));
 	if (way->left)
 		printf("lost     %s packets of %s, in hand at the end: %s had no room for them\n",
 		       units_grouped(text, way->left), way->from->name, way->to->name);

@@ -30,8 +30,8 @@ static const struct opt switch_opts[] = {
 	{ 0, "backend", OPT_TEXT, AT(backend), "BACKEND", "netmap: the kernel's switches; switch: those in user space", 0, 0 },
 	{ 0, "host", OPT_FLAG, AT(host), NULL, "attach: the host's rings too, so that the host stays reachable", 0, 0 },
 	{ 'd', "daemon", OPT_FLAG, AT(daemon), NULL, "attach, user space: in a process of its own, until detach", 0, 0 },
-	{ 0, "flood-limit", OPT_RATE, AT(flood_pps), "N", "attach, user space: packets a second from the interface to everybody, or max (default: 10k)",
-	  1, UINT32_MAX },
+	{ 0, "flood-limit", OPT_RATE, AT(flood_pps), "N",
+	  "attach, user space: packets a second from the interface to everybody, or max (default: 10k)", 1, UINT32_MAX },
 	{ 0, "log", OPT_TEXT, AT(log), "FILE", "attach -d: what it has to say, and the summary", 0, 0 },
 	{ 'q', "quiet", OPT_FLAG, AT(quiet), NULL, "attach, user space: no live rate", 0, 0 },
 	{ 0, "rings", OPT_COUNT, AT(rings), "N", "create: rings each way", 1, MAX_NUMBER },
@@ -144,8 +144,14 @@ static bool in_user_space(const struct nmx_switch_options *o)
 /* Interfaces come into a switch of user space by a process of ours, and go with it. */
 static int by_a_process(const struct action *action, const struct switch_options *given)
 {
-	struct attach_options o = { .directory = given->directory, .segment = given->segment, .log = given->log, .slots = given->slots,
-		                    .flood_pps = given->flood_pps, .host = given->host, .daemon = given->daemon, .json = given->json,
+	struct attach_options o = { .directory = given->directory,
+		                    .segment = given->segment,
+		                    .log = given->log,
+		                    .slots = given->slots,
+		                    .flood_pps = given->flood_pps,
+		                    .host = given->host,
+		                    .daemon = given->daemon,
+		                    .json = given->json,
 		                    .quiet = given->quiet };
 	char why[700] = "";
 

@@ -48,7 +48,8 @@ void switch_port_say(const struct nmx_switch_port *port)
 {
 	char received[UNITS_TEXT], sent[UNITS_TEXT];
 
-	printf("%-7s switch %-3u port %-3u %-20s", nmx_backend_name((enum nmx_backend)port->backend), port->switch_index, port->index, port->name);
+	printf("%-7s switch %-3u port %-3u %-20s", nmx_backend_name((enum nmx_backend)port->backend),
+	       port->switch_index, port->index, port->name);
 	if (port->rx_rings)
 		printf(" tx %ux%u rx %ux%u", port->tx_rings, port->tx_slots, port->rx_rings, port->rx_slots);
 	if (port->has_stats)
@@ -69,7 +70,7 @@ struct showing {
 	struct nmx_switch_port *ports;
 	size_t num_ports, space;
 	uint64_t addresses;
-	bool lists; /* addresses are shown, not only counted */
+	bool lists;   /* addresses are shown, not only counted */
 	size_t first; /* of the ports of the switch at hand */
 };
 
@@ -124,7 +125,8 @@ static int show_address(const struct nmx_switch_address *address, void *arg)
 		json_u64(s->json, "age_seconds", address->age_s);
 		json_close_object(s->json);
 	} else
-		printf("  %s at port %-3u %-20s heard of %u s ago\n", text, address->port, port_of(s, address->port), address->age_s);
+		printf("  %s at port %-3u %-20s heard of %u s ago\n", text, address->port, port_of(s, address->port),
+		       address->age_s);
 	return 0;
 }
 
@@ -187,17 +189,20 @@ static int show_each(struct showing *s, struct nmx_report *why)
 
 	for (s->first = 0; s->first < s->num_ports && err == 0; s->first = next) {
 		char name[64];
-		for (next = s->first; next < s->num_ports && same_switch(s->ports[next].name, s->ports[s->first].name);)
+		for (next = s->first;
+		     next < s->num_ports && same_switch(s->ports[next].name, s->ports[s->first].name);)
 			next++;
-		snprintf(name, sizeof(name), "%.*s", (int)switch_length(s->ports[s->first].name), s->ports[s->first].name);
-		err = s->json ? show_as_json(s, name, next - s->first, why) : show_as_text(s, name, next - s->first, why);
+		snprintf(name, sizeof(name), "%.*s", (int)switch_length(s->ports[s->first].name),
+		         s->ports[s->first].name);
+		err = s->json ? show_as_json(s, name, next - s->first, why)
+		              : show_as_text(s, name, next - s->first, why);
 	}
 	return err;
 }
 
 bool switch_show(const char *name, const struct nmx_switch_options *options, bool as_json)
 {
-	struct json json;
+	struct json json = { 0 };
 	struct showing s = { .options = options, .json = as_json ? &json : NULL, .only = name };
 	struct nmx_report why = { 0 };
 	int err = nmx_switch_list(options, keep, &s, &why);

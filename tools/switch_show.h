@@ -10,9 +10,10 @@
 #include "json.h"
 
 void switch_port_json(const struct nmx_switch_port *port, struct json *json); /* an object */
-void switch_port_say(const struct nmx_switch_port *port);                     /* a line, and one for each cause of drops */
+void switch_port_say(const struct nmx_switch_port *port); /* a line, and one for each cause of drops */
 
-/* Ports and addresses of the switch of that name; NULL: the ports of all, and how many addresses each knows.  Says what goes wrong: false. */
+/* Ports and addresses of the switch of that name; NULL: the ports of all, and how many addresses each knows.  False, with
+ * the reason said: that could not be done. */
 bool switch_show(const char *name, const struct nmx_switch_options *options, bool as_json);
 
 #endif

@@ -56,7 +56,7 @@ enum nmx_mode {
 const char *nmx_mode_name(uint32_t mode);
 
 enum nmx_option_flags {
-	NMX_EXCLUSIVE = 1 << 0, /* nobody else may open the port (pipe ends and switch ports of user space always are) */
+	NMX_EXCLUSIVE = 1 << 0, /* nobody else may open the port (pipe ends and switch ports in user space always are) */
 	NMX_TX_ONLY   = 1 << 1,
 	NMX_RX_ONLY   = 1 << 2,
 	NMX_ZERO_COPY = 1 << 3, /* interfaces: fail rather than fall back to copy mode */

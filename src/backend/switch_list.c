@@ -149,13 +149,11 @@ static int create(const char *text, const struct nmx_switch_options *o, struct n
 {
 	struct nmx__segment *seg;
 	struct nmx__name name;
-	int err = read_name(text, &name, why);
+	int err;
 
-	if (err == 0)
-		err = nmx__switch_check_shape(o->tx_rings, o->rx_rings, o->tx_slots, o->rx_slots, why);
-	if (err == 0)
-		err = nmx__seg_get(&seg, o->directory, o->segment, 0, why);
-	if (err < 0)
+	if ((err = read_name(text, &name, why)) < 0 ||
+	    (err = nmx__switch_check_shape(o->tx_rings, o->rx_rings, o->tx_slots, o->rx_slots, why)) < 0 ||
+	    (err = nmx__seg_get(&seg, o->directory, o->segment, 0, why)) < 0)
 		return err;
 	err = nmx__seg_lock_to_claim(seg, why);
 	if (err == 0) {
@@ -187,11 +185,9 @@ static int remove_it(const char *text, const struct nmx_switch_options *o, struc
 {
 	struct nmx__segment *seg;
 	struct nmx__name name;
-	int err = read_name(text, &name, why);
+	int err;
 
-	if (err == 0)
-		err = nmx__seg_look(&seg, o->directory, segment_of(o), why);
-	if (err < 0)
+	if ((err = read_name(text, &name, why)) < 0 || (err = nmx__seg_look(&seg, o->directory, segment_of(o), why)) < 0)
 		return err;
 	err = nmx__seg_lock(seg, why);
 	if (err == 0) {

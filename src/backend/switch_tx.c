@@ -60,8 +60,8 @@ static __attribute__((__noinline__)) uint32_t look_up(struct switch_ring *r, str
 		return NOWHERE;
 	if (to && atomic_load_explicit(&port->sw->port[to], memory_order_relaxed))
 		return to;
-	if (!memo->lone)
-		memo->lone = find_lone(r);
+	if (!memo->lone) /* one other port or many: where floods are limited, this is one of them */
+		memo->lone = r->tx->flood_pps ? EVERYWHERE : find_lone(r);
 	return memo->lone;
 }
 

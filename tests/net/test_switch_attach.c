@@ -28,7 +28,8 @@ static bool does(int code, const char *action, const char *name, const char *mor
 /* In a process of its own, whose output is looked at. */
 static void attach_here(struct child *child, const char *name, const char *more)
 {
-	NMX_IN(SWITCH, child, "switch", "attach", name, "--dir", run_dir, "-q", "--json", "--flood-limit", FLOOD_ARG, more);
+	NMX_IN(SWITCH, child, "switch", "attach", name, "--dir", run_dir, "-q", "--json", "--flood-limit", FLOOD_ARG,
+	       more);
 	child_will_say(child, "packets pass by exchanging buffers", SETTLE_MS);
 }
 
@@ -78,8 +79,8 @@ static void a_stream_gets_through_and_no_third_hears_it(void)
 	talks(A, ARGV(net_args.talk, "send", host[B], PORT, TCP_BYTES));
 	third = heard(C) - third;
 	second = heard(B) - second;
-	EXPECT(second > 1000 && third < 20, "of a stream of %llu packets the third host heard %llu", (unsigned long long)second,
-	       (unsigned long long)third);
+	EXPECT(second > 1000 && third < 20, "of a stream of %llu packets the third host heard %llu",
+	       (unsigned long long)second, (unsigned long long)third);
 	printf("%llu packets to B, and %llu to C\n", (unsigned long long)second, (unsigned long long)third);
 	kill(server.pid, SIGKILL);
 	child_wait(&server, 1000);
@@ -89,7 +90,8 @@ static void the_stream_was_not_copied(void)
 {
 	if (!ends_well(&forwarder))
 		return;
-	EXPECT(json_number(&forwarder, "bytes_copied") == 0 && child_says(&forwarder, "\"exchange\": true"), "copied: %s", forwarder.out);
+	EXPECT(json_number(&forwarder, "bytes_copied") == 0 && child_says(&forwarder, "\"exchange\": true"),
+	       "copied: %s", forwarder.out);
 	EXPECT(json_sum(&forwarder, "switch_to_interface") > 1000, "not much was forwarded: %s", forwarder.out);
 	EXPECT(!strict_json(forwarder.out), "%s", strict_json(forwarder.out));
 }
@@ -155,7 +157,8 @@ static void one_that_loses_its_interface_ends(void)
 {
 	net_script(SWITCH, "ip link del p2");
 	child_wait(&forwarder, SETTLE_MS);
-	EXPECT(forwarder.code == 1 && child_says(&forwarder, "the interface is gone"), "%d: %s", forwarder.code, forwarder.err);
+	EXPECT(forwarder.code == 1 && child_says(&forwarder, "the interface is gone"), "%d: %s", forwarder.code,
+	       forwarder.err);
 	pings(A, host[C]);
 }
 
@@ -186,7 +189,8 @@ static void the_host_is_a_port_too(void)
 	does(0, "show", "vale0", NULL);
 	child_says(&command, "vale0:p1-host");
 	if (ends_well(&forwarder))
-		EXPECT(json_number(&forwarder, "bytes_copied") == 0 && json_sum(&forwarder, "host_to_switch") > 0, "%s", forwarder.out);
+		EXPECT(json_number(&forwarder, "bytes_copied") == 0 && json_sum(&forwarder, "host_to_switch") > 0,
+		       "%s", forwarder.out);
 	pings(SWITCH, host[A]); /* without a switch again */
 	does(0, "detach", "vale0:p3", NULL);
 }
@@ -215,7 +219,8 @@ static void a_storm_is_limited(void)
 
 	net_join(SWITCH, "s1", C, "t1", 1, MTU, NET_QUIET);
 	net_join(SWITCH, "s2", C, "t2", 1, MTU, NET_QUIET);
-	net_script(C, "ip link add br0 type bridge && ip link set t1 master br0 && ip link set t2 master br0 && ip link set br0 up && "
+	net_script(C, "ip link add br0 type bridge && ip link set t1 master br0 && ip link set t2 master br0 && ip "
+	              "link set br0 up && "
 	              "ip addr add 10.10.0.1/24 dev br0 && ip neigh add 10.10.0.9 lladdr 02:00:00:00:00:99 dev br0");
 	attach_here(&one, "vale0:s1", NULL);
 	attach_here(&two, "vale0:s2", NULL);
@@ -231,8 +236,10 @@ static void a_storm_is_limited(void)
 	ends_well(&one);
 	ends_well(&two);
 	uint64_t came = after.rx_packets - before.rx_packets, most = (uint64_t)(ms + 200) * FLOOD_PPS / 1000 + 1;
-	EXPECT(came <= most, "%llu packets in %lld ms, with a limit of %d a second", (unsigned long long)came, (long long)ms, FLOOD_PPS);
-	EXPECT(strstr(one.out, "\"flood\": ") && strstr(two.out, "\"flood\": "), "drops are not counted: %s%s", one.out, two.out);
+	EXPECT(came <= most, "%llu packets in %lld ms, with a limit of %d a second", (unsigned long long)came,
+	       (long long)ms, FLOOD_PPS);
+	EXPECT(strstr(one.out, "\"flood\": ") && strstr(two.out, "\"flood\": "), "drops are not counted: %s%s",
+	       one.out, two.out);
 	printf("storm: %llu packets in %lld ms\n", (unsigned long long)came, (long long)ms);
 }
 

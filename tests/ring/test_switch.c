@@ -561,35 +561,6 @@ static void what_waits_for_a_port_that_goes_finds_another_way(void **state)
 	close_end(&e[0]);
 }
 
-/* A tenth of a second's worth at once; what is for one is not touched. */
-static void what_floods_is_limited_where_the_port_says_so(void **state)
-{
-	const struct nmx_options options = { .tx_slots = 256, .rx_slots = 256, .flood_pps = 1000 };
-	struct end e[2];
-
-	(void)state;
-	open_ends(e, 2, &options);
-	send(&e[1], EVERYBODY, 2, 1000);
-	gets(&e[0], 1000);
-	for (uint64_t id = 0; id < 200; id++) {
-		put(&e[0], EVERYBODY, 1, id, LEN, 0);
-		if (id % 4 == 0)
-			put(&e[0], 2, 1, 1000 + id, LEN, 0);
-	}
-	require(nmx_tx_sync(e[0].tx) >= 0);
-	for (uint64_t id = 0; id < 200; id++) {
-		if (id < 100)
-			gets(&e[1], id);
-		if (id % 4 == 0)
-			gets(&e[1], 1000 + id);
-	}
-	gets_nothing(&e[1]);
-	require_equal(support_stats(e[0].port).drop_flood, 100);
-	require_equal(support_stats(e[0].port).drop_full, 0);
-	require_equal(support_stats(e[0].port).tx_packets, 150);
-	close_ends(e, 2);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -612,7 +583,6 @@ int main(void)
 		cmocka_unit_test(with_one_other_port_what_is_unknown_is_for_that_alone),
 		cmocka_unit_test(only_what_wants_to_a_full_port_waits),
 		cmocka_unit_test(what_waits_for_a_port_that_goes_finds_another_way),
-		cmocka_unit_test(what_floods_is_limited_where_the_port_says_so),
 	};
 
 	return cmocka_run_group_tests_name("switch", tests, support_make_directory, support_remove_directory);

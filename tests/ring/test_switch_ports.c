@@ -59,6 +59,34 @@ static void wrong_options_are_refused(void **state)
 	support_open_refused("vale0:a@conf:slots=32768", NULL, NMX_ERR_NO_MEMORY, "segment_bufs");
 }
 
+/* A tenth of a second's worth at once; what is for one is not touched, and what nobody knows floods also where there is
+ * only one other. */
+static void what_floods_is_limited_where_the_port_says_so(void **state)
+{
+	static const uint8_t all_of_2[LEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 2 };
+	static const uint8_t unknown[LEN] = { 2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 2 };
+	const struct nmx_options options = { .tx_slots = 256, .rx_slots = 256, .flood_pps = 1000 };
+	struct nmx_port *a = support_open("vale0:a", &options), *b = support_open("vale0:b", &options);
+	NMX_AUTO(tx) tx = support_tx(a, 0);
+
+	(void)state;
+	send_on(b, to_all);
+	for (int i = 0; i < 50; i++) {
+		require_result(nmx_tx_send(tx, to_1, LEN), 0);
+		for (int k = 0; k < 2; k++) {
+			require_result(nmx_tx_send(tx, all_of_2, LEN), 0);
+			require_result(nmx_tx_send(tx, unknown, LEN), 0);
+		}
+	}
+	require(nmx_tx_sync(tx) >= 0);
+	require_equal(receive_on(b), 150);
+	require_equal(support_stats(a).tx_packets, 150);
+	require_equal(support_stats(a).drop_flood, 100);
+	require_equal(support_stats(a).drop_full, 0);
+	nmx_close(a);
+	nmx_close(b);
+}
+
 static void any_slot_counts_will_do(void **state)
 {
 	static const uint32_t counts[] = { 2, 3, 5, 63, 1023 };
@@ -428,6 +456,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_port_is_opened_once),
 		cmocka_unit_test(wrong_options_are_refused),
+		cmocka_unit_test(what_floods_is_limited_where_the_port_says_so),
 		cmocka_unit_test(any_slot_counts_will_do),
 		cmocka_unit_test(a_switch_has_254_ports),
 		cmocka_unit_test(a_number_that_is_used_again_has_no_past),
