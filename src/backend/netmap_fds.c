@@ -266,13 +266,13 @@ static int bind_ring(struct nmx_port *port, struct nm_port *nm, struct nm_ring *
 		                             .flags = NMX__NM_NO_TX_POLL | (r->ring.is_tx ? NMX__NM_TX_ONLY : NMX__NM_RX_ONLY) |
 		                                      (nm->exclusive ? NMX__NM_EXCLUSIVE : 0u) };
 	err = register_ring(fd, nm, &ask, why);
-	if (err == 0 && (ask.reg.mem_id != nm->bound.mem_id || ask.reg.memsize != nm->bound.memsize))
+	if (err >= 0 && (ask.reg.mem_id != nm->bound.mem_id || ask.reg.memsize != nm->bound.memsize))
 		err = nmx__fail(why, NMX_ERR_BIND_FAIL, 0, "\"%s\" is another port now", port->info.name);
-	if (err == 0)
+	if (err >= 0)
 		err = nmx__nm_look(&view, &nm->region, ask.reg.if_ofs, why);
-	if (err == 0)
+	if (err >= 0)
 		err = nmx__nm_ring_at(&view, r->ring.is_tx, table_index(nm, r), is, why);
-	if (err == 0 && r->nring && is->ring != r->nring)
+	if (err >= 0 && r->nring && is->ring != r->nring)
 		err = nmx__fail(why, NMX_ERR_BIND_FAIL, 0, "\"%s\" is another port now", port->info.name);
 	if (err < 0) {
 		nmx__nm_sys->close(fd);
