@@ -12,6 +12,7 @@
 struct port_options {
 	const char *name, *directory, *segment;
 	uint64_t slots;
+	uint32_t backend; /* enum nmx_backend, for a command that means one */
 };
 
 /* Rows of a table of options, for a struct with a member `struct port_options port`. */
