@@ -94,7 +94,7 @@ static void receive_stream(const struct demo_case *c, struct port *port, struct 
 
 static void far_end(const struct demo_case *c, const char *directory, struct far_report *report)
 {
-	struct port_options options = { .name = FAR_NAME, .directory = directory };
+	struct port_options options = { .name = FAR_NAME, .directory = directory, .backend = NMX_PIPE };
 	struct live live;
 	struct port port;
 
@@ -201,7 +201,7 @@ static bool send_pings(const struct demo_case *c, struct port *port, struct live
 /* The near end of a case.  False: it went wrong on this side. */
 static bool near_end(const struct demo_case *c, const char *directory, struct demo_result *result)
 {
-	struct port_options options = { .name = NEAR_NAME, .directory = directory };
+	struct port_options options = { .name = NEAR_NAME, .directory = directory, .backend = NMX_PIPE };
 	struct live live;
 	struct port port;
 	bool good = true;

@@ -83,6 +83,7 @@ int port_open_any(struct port *port, const char *command, const struct port_opti
 		.tx_slots = (uint32_t)options->slots,
 		.rx_slots = (uint32_t)options->slots,
 		.flags = flags,
+		.backend = options->backend,
 		.directory = options->directory,
 		.segment = options->segment,
 		.flood_pps = (uint32_t)options->flood_pps,

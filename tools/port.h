@@ -13,6 +13,7 @@ struct port_options {
 	const char *name, *directory, *segment;
 	uint64_t slots;
 	uint64_t flood_pps; /* of a port of a switch; 0: no limit */
+	uint32_t backend; /* enum nmx_backend, for a command that means one */
 };
 
 /* Rows of a table of options, for a struct with a member `struct port_options port`. */

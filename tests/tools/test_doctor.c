@@ -224,6 +224,8 @@ int main(int argc, char **argv)
 	the_dead_are_found_and_cleaned();
 	one_dead_among_the_living();
 	demo_stops();
+	setenv("NMX_BACKEND", "netmap", 1); /* it is about pipes in shared memory, whatever else is used here */
 	demo_ends_well("--json");
+	unsetenv("NMX_BACKEND");
 	return expect_result();
 }
