@@ -168,7 +168,7 @@ static void with_ports(const char *directory, uint32_t ports, bool json)
 {
 	static struct end to[MOST_PORTS];
 	struct end from = open_end(directory, "vale0:s");
-	char name[16];
+	char name[24];
 
 	for (uint32_t i = 0; i + 1 < ports; i++) {
 		snprintf(name, sizeof(name), "vale0:r%u", i);
