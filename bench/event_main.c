@@ -128,9 +128,12 @@ static void wake_send(const struct plan *plan, struct meeting *m)
 	meet(m);
 	for (uint64_t turn = 0; until_it_sleeps(m, turn); turn++) {
 		uint64_t now = now_ns();
+		int err = nmx_tx_send(tx, &now, sizeof(now));
 
-		if (nmx_tx_send(tx, &now, sizeof(now)) < 0 || nmx_tx_sync(tx) < 0)
-			die("nmx", "cannot send");
+		if (err == 0)
+			err = nmx_tx_sync(tx);
+		if (err < 0 && err != NMX_ERR_PEER_GONE) /* by what it got with this it may have ended */
+			die("nmx", nmx_strerror(err));
 	}
 	nmx_tx_close(tx);
 	nmx_close(port);
