@@ -20,6 +20,22 @@ static void open_pipe_side(struct side *side, bool first)
 	side->rx = support_rx(side->port, 0);
 }
 
+/* Lossless: a sender waits for room. */
+static void no_wakeup_is_lost_in_a_switch(void **state)
+{
+	struct side sides[2] = { wakeups_side(*state, true), wakeups_side(*state, false) };
+
+	for (int i = 0; i < 2; i++) {
+		sides[i].port = support_open(i ? "vale0:w1" : "vale0:w0",
+		                             &(struct nmx_options){ .tx_slots = SLOTS, .rx_slots = SLOTS, .flags = NMX_BLOCKING });
+		sides[i].tx = support_tx(sides[i].port, 0);
+		sides[i].rx = support_rx(sides[i].port, 0);
+	}
+	wakeups_run(sides);
+	nmx_close(sides[0].port);
+	nmx_close(sides[1].port);
+}
+
 static void no_wakeup_is_lost_between_threads(void **state)
 {
 	struct side sides[2] = { wakeups_side(*state, true), wakeups_side(*state, false) };
@@ -76,6 +92,9 @@ int main(int argc, char **argv)
 		BY(no_wakeup_is_lost_between_threads, room),
 		BY(no_wakeup_is_lost_within_a_loop_port, poll),
 		BY(no_wakeup_is_lost_within_a_loop_port, room),
+		BY(no_wakeup_is_lost_in_a_switch, poll),
+		BY(no_wakeup_is_lost_in_a_switch, epoll),
+		BY(no_wakeup_is_lost_in_a_switch, room),
 		BY(no_wakeup_is_lost_between_processes, poll),
 #ifdef HAVE_UV
 		BY(no_wakeup_is_lost_between_threads, uv),

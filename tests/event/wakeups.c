@@ -10,7 +10,7 @@
 
 #include "wakeups.h"
 
-enum { LEN = 64, NEVER_MS = 30000 };
+enum { HEADER = 14, LEN = 50, NEVER_MS = 30000 };
 
 uint64_t wakeups_sleeps = 12000;
 
@@ -44,12 +44,13 @@ static void pause_a_little(struct side *side)
 		;
 }
 
+/* A frame from one side to the other, for a switch looks at addresses. */
 static void put(struct side *side)
 {
-	uint8_t data[LEN];
+	uint8_t data[HEADER + LEN] = { 2, 0, 0, 0, 0, side->first, 2, 0, 0, 0, 0, !side->first, 0x88, 0xb5 };
 
-	support_write(data, LEN, side->sent++);
-	require_result(nmx_tx_send(side->tx, data, LEN), 0);
+	support_write(data + HEADER, LEN, side->sent++);
+	require_result(nmx_tx_send(side->tx, data, sizeof(data)), 0);
 }
 
 static void put_and_sync(struct side *side)
@@ -64,7 +65,7 @@ static void put_and_sync(struct side *side)
 static void take(struct side *side)
 {
 	nmx_rx_for_each (side->rx, frame)
-		support_check(frame.data, frame.len, side->received++);
+		support_check(frame.data + HEADER, frame.len - HEADER, side->received++);
 }
 
 /* ---- plain descriptors */
