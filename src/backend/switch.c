@@ -106,7 +106,9 @@ static int find_record(struct nmx_port *port, struct switch_port *sp, struct nmx
 		return nmx__fail(why, NMX_ERR_BUSY, 0, "\"%s\" is open already, by %s", port->name.port, holder);
 	}
 	err = sp->record ? take_over(port, sp, why) : nmx__port_make(sp->seg, sp->home, &plan, &sp->record, why);
-	if (err == 0 && (!nmx__record_read(sp->seg, sp->record, &sp->geometry) || sp->geometry.kind != NMX__RECORD_PORT))
+	sp->number = err == 0 ? *(const volatile uint16_t *)&sp->record->number : 0;
+	if (err == 0 && (!nmx__record_read(sp->seg, sp->record, &sp->geometry) || sp->geometry.kind != NMX__RECORD_PORT ||
+	                 sp->number - 1 >= NMX__SWITCH_PORTS))
 		err = nmx__fail(why, NMX_ERR_CORRUPT, 0, "the segment \"%s/%s\" holds nonsense about \"%s\"", sp->seg->dir.path, sp->seg->name,
 		                port->name.port);
 	if (err < 0)
@@ -119,7 +121,8 @@ static int find_record(struct nmx_port *port, struct switch_port *sp, struct nmx
 static int make_extent(struct nmx_port *port, struct switch_port *sp, struct nmx_report *why)
 {
 	struct nmx__extent_plan plan = { .kind = NMX__EXTENT_PORT, .record = sp->record, .end = 1, .attach_gen = sp->attach_gen };
-	uint32_t tx_rings = sp->record->tx_rings, tx_slots = sp->record->tx_slots;
+	const volatile struct nmx__record *record = sp->record; /* each is read once */
+	uint32_t tx_rings = record->tx_rings, tx_slots = record->tx_slots;
 
 	if (tx_rings - 1 >= NMX__PORT_RINGS || tx_slots < NMX__MIN_SLOTS || tx_slots > NMX__MAX_SLOTS)
 		return nmx__fail(why, NMX_ERR_CORRUPT, 0, "the segment holds nonsense about \"%s\"", port->name.port);
@@ -261,7 +264,6 @@ static int attach(struct nmx_port *port, struct switch_port *sp, struct nmx_repo
 		return err;
 	sp->sw = nmx__switch_of(sp->seg, sp->home);
 	sp->fdb = nmx__fdb_of(sp->seg, sp->sw);
-	sp->number = sp->record->number;
 	sp->blocking = (port->options.flags & NMX_BLOCKING) != 0;
 	sp->attach_gen = nmx__seg_next_gen(sp->seg);
 	err = make_extent(port, sp, why);

@@ -64,21 +64,22 @@ void nmx__switch_drop(struct nmx__segment *seg, struct nmx__record *record)
 
 static uint32_t number_of(const struct nmx__record *port) { return *(const volatile uint16_t *)&port->number; }
 
-/* The tables of the port's switch; NULL when that is no more, or nonsense. */
-static struct nmx__switch *home_of(const struct nmx__segment *seg, const struct nmx__record *port)
+/* The tables of the port's switch, and its number there, which is read this once; NULL when that is no more, or nonsense. */
+static struct nmx__switch *home_of(const struct nmx__segment *seg, const struct nmx__record *port, uint32_t *number)
 {
 	uint32_t home = *(const volatile uint32_t *)&port->home, gen = *(const volatile uint32_t *)&port->home_gen;
 	struct nmx__record_geometry g;
 
+	*number = number_of(port);
 	if (home >= NMX__MAX_RECORDS || !gen || atomic_load(&seg->records[home].live) != gen ||
-	    !nmx__record_read(seg, &seg->records[home], &g) || g.kind != NMX__RECORD_SWITCH || number_of(port) - 1u >= NMX__SWITCH_PORTS)
+	    !nmx__record_read(seg, &seg->records[home], &g) || g.kind != NMX__RECORD_SWITCH || *number - 1 >= NMX__SWITCH_PORTS)
 		return NULL;
 	return nmx__switch_of(seg, &seg->records[home]);
 }
 
-static bool is_there(const struct nmx__segment *seg, const struct nmx__switch *sw, const struct nmx__record *port)
+static bool is_there(const struct nmx__segment *seg, const struct nmx__switch *sw, const struct nmx__record *port, uint32_t number)
 {
-	uint64_t word = atomic_load(&sw->port[number_of(port)]);
+	uint64_t word = atomic_load(&sw->port[number]);
 
 	return word && word >> 32 == nmx__record_index(seg, port);
 }
@@ -97,8 +98,11 @@ static uint32_t free_number(const struct nmx__segment *seg, const struct nmx__re
 	uint64_t taken[4] = { 1 };
 
 	for (uint32_t i = 0; i < nmx__num_records(seg); i++)
-		if (nmx__port_is_of(seg, &seg->records[i], home))
-			taken[number_of(&seg->records[i]) / 64 % 4] |= 1ull << number_of(&seg->records[i]) % 64;
+		if (nmx__port_is_of(seg, &seg->records[i], home)) {
+			uint32_t number = number_of(&seg->records[i]);
+
+			taken[number / 64 % 4] |= 1ull << number % 64;
+		}
 	for (uint32_t number = 1; number <= NMX__SWITCH_PORTS; number++)
 		if (!(taken[number / 64] >> number % 64 & 1))
 			return number;
@@ -120,12 +124,13 @@ int nmx__port_make(struct nmx__segment *seg, struct nmx__record *home, const str
 
 void nmx__port_join(struct nmx__segment *seg, struct nmx__record *port, uint32_t attach_gen, bool deaf)
 {
-	struct nmx__switch *sw = home_of(seg, port);
-	struct nmx__fdb fdb = nmx__fdb_of(seg, sw);
-	uint32_t number = number_of(port);
+	uint32_t number;
+	struct nmx__switch *sw = home_of(seg, port, &number);
+	struct nmx__fdb fdb;
 
 	if (!sw)
 		return;
+	fdb = nmx__fdb_of(seg, sw);
 	nmx__fdb_forget(&fdb, number); /* of who had the number before */
 	atomic_store(&port->flags, (atomic_load(&port->flags) & NMX__RECORD_STAYS) | (deaf ? NMX__RECORD_DEAF : 0u));
 	if (number > atomic_load(&sw->num_ports))
@@ -151,14 +156,16 @@ static bool await_lanes(const struct nmx__record *port)
 
 bool nmx__port_leave(struct nmx__segment *seg, struct nmx__record *port)
 {
-	struct nmx__switch *sw = home_of(seg, port);
-	struct nmx__fdb fdb = nmx__fdb_of(seg, sw);
+	uint32_t number;
+	struct nmx__switch *sw = home_of(seg, port, &number);
 
 	if (atomic_load(&port->flags) & NMX__RECORD_LEFT)
 		return true;
-	if (sw && is_there(seg, sw, port)) {
-		atomic_store(&sw->port[number_of(port)], 0); /* pairs with nmx__way_leads() */
-		nmx__fdb_forget(&fdb, number_of(port));
+	if (sw && is_there(seg, sw, port, number)) {
+		struct nmx__fdb fdb = nmx__fdb_of(seg, sw);
+
+		atomic_store(&sw->port[number], 0); /* pairs with nmx__way_leads() */
+		nmx__fdb_forget(&fdb, number);
 		nmx__switch_wake_senders(seg, sw);
 	}
 	if (!await_lanes(port))
