@@ -188,14 +188,21 @@ static void note_difference(const struct nmx_port *port, uint32_t asked, uint32_
 		nmx__note(why, "\"%s\" has %u %s, and %u were asked for", port->info.name, is, what, asked);
 }
 
-/* Rings of one port lie in one memory; all that we say of its buffers is said of one of them. */
-static bool is_uniform(const struct nmx_port *port, const struct nm_ring *any)
+/* Rings of one port lie in one memory, before its buffers; all that we say of those is said of one of them. */
+static bool is_uniform(const struct nmx_port *port, const struct nm_port *nm, const struct nm_ring *any)
 {
+	const struct nmx__nm_view *view = &nm->view;
+	const uint8_t *bufs = any->bufs - any->offset;
+
+	if ((const uint8_t *)&view->nifp->ring_ofs[view->tx_rings + view->rx_rings + view->host_tx_rings + view->host_rx_rings] > bufs)
+		return false;
 	for (int tx = 0; tx < 2; tx++)
 		for (uint32_t i = 0; i < port->num_rings[tx]; i++) {
 			const struct nm_ring *r = nm_ring(port->rings[tx][i]);
 
-			if (r->bufs - r->offset != any->bufs - any->offset || r->buf_size != any->buf_size || r->offset != any->offset)
+			if (r->bufs - r->offset != bufs || r->buf_size != any->buf_size || r->offset != any->offset)
+				return false;
+			if ((const uint8_t *)&r->nring->slot[r->num_slots] > bufs)
 				return false;
 		}
 	return true;
@@ -241,8 +248,8 @@ static int open_port(struct nmx_port *port, struct nm_port *nm, struct nmx_repor
 	any = any_ring(port);
 	if (!any)
 		return nmx__fail(why, NMX_ERR_INVALID_RING_INDEX, 0, "\"%s\": netmap has no such ring", port->info.name);
-	if (!is_uniform(port, any))
-		return nmx__fail(why, NMX_ERR_CORRUPT, 0, "\"%s\": netmap shows rings of different memories or offsets", port->info.name);
+	if (!is_uniform(port, nm, any))
+		return nmx__fail(why, NMX_ERR_CORRUPT, 0, "\"%s\": netmap shows rings of different memories or offsets, or among its buffers", port->info.name);
 	nm->region.tables = (size_t)(any->bufs - any->offset - nm->region.start);
 	join_region(port, nm, any->offset);
 	fill_info(port, nm, any);

@@ -240,6 +240,9 @@ static const struct {
 	{ offsetof(struct netmap_ring, nr_buf_size), UINT32_MAX, 4, true },
 	{ offsetof(struct netmap_ring, buf_ofs), (uint64_t)1 << 50, 8, true },
 	{ offsetof(struct netmap_ring, buf_ofs), (uint64_t)INT64_MIN, 8, true },
+	{ offsetof(struct netmap_ring, buf_ofs), 0, 8, true },
+	{ offsetof(struct netmap_ring, buf_ofs), 256, 8, true },
+	{ offsetof(struct netmap_ring, buf_ofs), (uint64_t)-4096, 8, true },
 	{ offsetof(struct netmap_ring, head), 16, 4, true },
 	{ offsetof(struct netmap_ring, tail), UINT32_MAX, 4, true },
 };
