@@ -77,8 +77,9 @@ static inline uint32_t switch_slot(const struct nmx__qend *e, uint32_t place)
 
 /* Hands over what is between hwcur and head, and brings tail up to date.  0, or NMX_ERR_RESET: nothing was handed over. */
 NMX_MUST_CHECK int nmx__switch_send(struct switch_ring *r, uint32_t head);
-/* Brings to a port what is for it: its own list, and with it, in their order, the floods. */
-void nmx__switch_visit(struct switch_ring *r, uint32_t port, bool floods);
+/* Brings to a port what is for it: its own list, and with it, in their order, the floods, or copies of them. */
+enum switch_floods { NO_FLOODS, COPY_FLOODS, MOVE_FLOODS };
+void nmx__switch_visit(struct switch_ring *r, uint32_t port, enum switch_floods floods);
 /* If the owner of a port that has no room is dead, its recovery frees the port. */
 void nmx__switch_look_at_owner(struct switch_ring *r, struct nmx__way *way);
 
