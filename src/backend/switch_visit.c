@@ -15,7 +15,6 @@
 
 #define LOOK_MS 50 /* how long it may go unnoticed that the owner of a full port was killed */
 #define LINE 64u
-#define COPY_AHEAD 8u /* copies whose buffers are asked for before they are written */
 
 struct visit {
 	struct switch_ring *r;
@@ -76,43 +75,43 @@ static inline void copy_lines(uint8_t *to, const uint8_t *from, uint32_t len)
 		memcpy(to + at, from + at, LINE);
 }
 
-/* The buffer of a copy to come was last a receiver's. */
-static inline void prefetch_copy(const struct visit *v, uint32_t i)
+static inline void prefetch_lines(const uint8_t *to, uint32_t len)
 {
-	const struct nmx__qend *e = &v->r->end;
-
-	if (i < v->room)
-		nmx__prefetch_to_write(e->bufs + (size_t)atomic_load_explicit(&entry_at(v, i)->empty, memory_order_relaxed) * e->buf_stride);
+	for (uint32_t at = 0; at < len; at += LINE)
+		nmx__prefetch_to_write(to + at);
 }
 
 /* Packets of one slot that are copied, up to the first that is anything else.  Returns its place. */
 static inline uint32_t copy_singles(struct visit *v, uint32_t place, uint32_t until)
 {
 	const struct nmx__qend *e = &v->r->end;
-	const struct netmap_slot *slots = e->ring->slot;
+	const struct netmap_slot *slots = e->ring->slot; /* copies, as above */
+	struct nmx__entry *entries = v->entries;
 	const uint16_t *next = v->r->tx->next;
 	const uint8_t *frags = v->r->tx->frags;
 	uint8_t *bufs = e->bufs;
-	uint32_t usable = e->num_bufs - NMX__FIRST_BUF, stride = e->buf_stride, longest = e->max_len, done = 0;
+	uint32_t hwcur = e->hwcur, n = e->num_slots, mask = v->mask, at = v->tail, end = at + v->room;
+	uint32_t usable = e->num_bufs - NMX__FIRST_BUF, longest = e->max_len;
+	size_t stride = e->buf_stride;
 
-	for (uint32_t i = 0; i < COPY_AHEAD; i++)
-		prefetch_copy(v, i);
-	for (; place < until && done < v->room && frags[place] == 1; done++, place = next[place]) {
-		struct nmx__entry *entry = entry_at(v, done);
+	for (; place < until && at != end && frags[place] == 1; place = next[place]) {
+		uint32_t s = hwcur + place < n ? hwcur + place : hwcur + place - n;
+		struct nmx__entry *entry = &entries[at & mask];
 		uint32_t spare = atomic_load_explicit(&entry->empty, memory_order_relaxed);
-		uint64_t word = nmx__slot_word(&slots[switch_slot(e, place)]);
+		uint64_t word = nmx__slot_word(&slots[s]);
 		uint32_t index = nmx__word_index(word), len = nmx__word_len(word);
 
 		if (unlikely(spare - NMX__FIRST_BUF >= usable || index - NMX__FIRST_BUF >= usable || len > longest))
 			break;
-		prefetch_copy(v, done + COPY_AHEAD);
-		nmx__unpoison(bufs + (size_t)spare * stride, stride);
-		copy_lines(bufs + (size_t)spare * stride, bufs + (size_t)index * stride, len);
-		nmx__poison(bufs + (size_t)spare * stride, stride);
+		if (++at != end) /* the next buffer was last a receiver's: its lines are on their way meanwhile */
+			prefetch_lines(bufs + atomic_load_explicit(&entries[at & mask].empty, memory_order_relaxed) * stride, len);
+		nmx__unpoison(bufs + spare * stride, stride);
+		copy_lines(bufs + spare * stride, bufs + index * stride, len);
+		nmx__poison(bufs + spare * stride, stride);
 		atomic_store_explicit(&entry->full, (uint64_t)len << 32 | spare, memory_order_relaxed);
 	}
-	v->tail += done;
-	v->room -= done;
+	v->room = end - at;
+	v->tail = at;
 	return place;
 }
 
@@ -191,7 +190,7 @@ static void put_packet(struct visit *v, uint32_t place, bool is_flood)
 }
 
 /* Packets for all, up to the first that is for this port alone.  Returns its place. */
-static uint32_t put_floods(struct visit *v, uint32_t place, uint32_t until)
+static __attribute__((__noinline__)) uint32_t put_floods(struct visit *v, uint32_t place, uint32_t until)
 {
 	const struct switch_tx *tx = v->r->tx;
 	uint64_t packets = v->packets, bytes = v->bytes;
