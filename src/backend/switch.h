@@ -24,6 +24,7 @@ struct switch_tx {
 	uint32_t ordered; /* of it, used by this sync */
 	uint16_t *next;   /* [slots], by place of a packet: that of the next one to the same port */
 	uint8_t *frags;   /* [slots], by place of a packet: its slots, and FRAGS_COPY */
+	uint64_t *flood;  /* [slots], by place of a packet for all: its slot's first 8 bytes, bounded; 0: not of one slot */
 	struct switch_list to[256]; /* by port; to[EVERYWHERE]: floods */
 	uint8_t touched[256];
 	uint32_t num_touched;

@@ -235,17 +235,24 @@ static void note_done(struct switch_ring *r, uint32_t count)
 
 /* ---- sync */
 
-/* Each packet is counted once, wherever its copies go. */
-static void count_floods(struct switch_ring *r)
+/* What is for everybody is counted once, wherever its copies go, and looked at once, not for each copy. */
+static void look_at_floods(struct switch_ring *r)
 {
-	const struct switch_tx *tx = r->tx;
+	const struct nmx__qend *e = &r->end;
+	struct switch_tx *tx = r->tx;
 	uint64_t packets = 0, bytes = 0;
 
-	for (uint32_t place = tx->to[EVERYWHERE].first; place != NO_PLACE; place = tx->next[place], packets++)
-		for (uint32_t i = 0; i < (tx->frags[place] & ~(uint32_t)FRAGS_COPY); i++)
-			bytes += r->end.ring->slot[switch_slot(&r->end, place + i)].len;
-	NMX__COUNT(r->end.own, tx_packets, packets);
-	NMX__COUNT(r->end.own, tx_bytes, bytes);
+	for (uint32_t place = tx->to[EVERYWHERE].first; place != NO_PLACE; place = tx->next[place], packets++) {
+		uint64_t word = nmx__slot_word(&e->ring->slot[switch_slot(e, place)]);
+		bool one = tx->frags[place] == 1 && valid_index(e, nmx__word_index(word)) && nmx__word_len(word) <= e->max_len;
+
+		tx->flood[place] = one ? word & NMX__WORD_KEEP & ~NMX__WORD_MORE : 0;
+		bytes += nmx__word_len(word);
+		for (uint32_t i = 1; i < (tx->frags[place] & ~(uint32_t)FRAGS_COPY); i++)
+			bytes += e->ring->slot[switch_slot(e, place + i)].len;
+	}
+	NMX__COUNT(e->own, tx_packets, packets);
+	NMX__COUNT(e->own, tx_bytes, bytes);
 }
 
 /* Packets that may go to everybody now: so many a second, and after a pause a tenth of a second's at once. */
@@ -291,7 +298,7 @@ static void flood(struct switch_ring *r)
 		limit_floods(r);
 	if (r->tx->to[EVERYWHERE].first == NO_PLACE)
 		return;
-	count_floods(r);
+	look_at_floods(r);
 	for (uint32_t to = 1; to <= most && to <= NMX__SWITCH_PORTS; to++)
 		if (hears(r, to)) {
 			if (last != NOWHERE)

@@ -68,47 +68,39 @@ static inline uint32_t move_singles(struct visit *v, uint32_t place, uint32_t un
 	return place;
 }
 
-/* Whole lines: buffers are.  What is behind the end was the sender's own. */
-static inline void copy_lines(uint8_t *to, const uint8_t *from, uint32_t len)
+/* Whole lines, as buffers are: what is behind the end was the sender's own.  `then` is the buffer of the next copy, last a
+ * receiver's: its lines are on their way meanwhile. */
+static inline void copy_lines(uint8_t *to, const uint8_t *from, uint32_t len, const uint8_t *then)
 {
-	for (uint32_t at = 0; at < len; at += LINE)
+	for (uint32_t at = 0; at < len; at += LINE) {
+		nmx__prefetch_to_write(then + at);
 		memcpy(to + at, from + at, LINE);
-}
-
-static inline void prefetch_lines(const uint8_t *to, uint32_t len)
-{
-	for (uint32_t at = 0; at < len; at += LINE)
-		nmx__prefetch_to_write(to + at);
+	}
 }
 
 /* Packets of one slot that are copied, up to the first that is anything else.  Returns its place. */
 static inline uint32_t copy_singles(struct visit *v, uint32_t place, uint32_t until)
 {
 	const struct nmx__qend *e = &v->r->end;
-	const struct netmap_slot *slots = e->ring->slot; /* copies, as above */
-	struct nmx__entry *entries = v->entries;
+	struct nmx__entry *entries = v->entries, *entry = entry_at(v, 0); /* copies, as above */
 	const uint16_t *next = v->r->tx->next;
-	const uint8_t *frags = v->r->tx->frags;
+	const uint64_t *flood = v->r->tx->flood;
 	uint8_t *bufs = e->bufs;
-	uint32_t hwcur = e->hwcur, n = e->num_slots, mask = v->mask, at = v->tail, end = at + v->room;
-	uint32_t usable = e->num_bufs - NMX__FIRST_BUF, longest = e->max_len;
+	uint32_t mask = v->mask, usable = e->num_bufs - NMX__FIRST_BUF, at = v->tail, end = at + v->room;
+	uint32_t spare = atomic_load_explicit(&entry->empty, memory_order_relaxed);
 	size_t stride = e->buf_stride;
 
-	for (; place < until && at != end && frags[place] == 1; place = next[place]) {
-		uint32_t s = hwcur + place < n ? hwcur + place : hwcur + place - n;
-		struct nmx__entry *entry = &entries[at & mask];
-		uint32_t spare = atomic_load_explicit(&entry->empty, memory_order_relaxed);
-		uint64_t word = nmx__slot_word(&slots[s]);
-		uint32_t index = nmx__word_index(word), len = nmx__word_len(word);
+	for (; place < until && at != end && flood[place] && spare - NMX__FIRST_BUF < usable; place = next[place]) {
+		struct nmx__entry *after = &entries[++at & mask];
+		uint32_t then = atomic_load_explicit(&after->empty, memory_order_relaxed), len = nmx__word_len(flood[place]);
+		uint8_t *to = bufs + spare * stride, *from = bufs + nmx__word_index(flood[place]) * stride;
 
-		if (unlikely(spare - NMX__FIRST_BUF >= usable || index - NMX__FIRST_BUF >= usable || len > longest))
-			break;
-		if (++at != end) /* the next buffer was last a receiver's: its lines are on their way meanwhile */
-			prefetch_lines(bufs + atomic_load_explicit(&entries[at & mask].empty, memory_order_relaxed) * stride, len);
-		nmx__unpoison(bufs + spare * stride, stride);
-		copy_lines(bufs + spare * stride, bufs + index * stride, len);
-		nmx__poison(bufs + spare * stride, stride);
+		nmx__unpoison(to, stride);
+		copy_lines(to, from, len, bufs + then * stride);
+		nmx__poison(to, stride);
 		atomic_store_explicit(&entry->full, (uint64_t)len << 32 | spare, memory_order_relaxed);
+		entry = after;
+		spare = then;
 	}
 	v->room = end - at;
 	v->tail = at;
