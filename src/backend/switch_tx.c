@@ -149,6 +149,7 @@ static __attribute__((__noinline__)) uint32_t sort_special(struct switch_ring *r
 		*to = forced != port->number && forced <= NMX__SWITCH_PORTS && atomic_load(&port->sw->port[forced]) ? forced : NOWHERE;
 	if (*to == NOWHERE)
 		drop(r, offsetof(struct nmx_stats, drop_no_port));
+	r->end.ring->slot[switch_slot(&r->end, place + n - 1)].flags &= (uint16_t)~NS_MOREFRAG; /* if it lacks its end */
 	r->tx->frags[place] = (uint8_t)(n | (copy ? FRAGS_COPY : 0));
 	return n;
 }
