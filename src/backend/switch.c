@@ -162,6 +162,7 @@ static void free_tx(struct switch_tx *tx)
 		nmx__bell_close(&tx->bell[i]);
 	free(tx->next);
 	free(tx->frags);
+	free(tx->flood);
 	free(tx->held);
 	free(tx->done);
 	free(tx);
@@ -182,9 +183,10 @@ static int make_tx(struct switch_ring *r)
 	tx->order = nmx__own_order(r->end.own);
 	tx->next = calloc(n, sizeof(*tx->next));
 	tx->frags = calloc(n, sizeof(*tx->frags));
+	tx->flood = calloc(n, sizeof(*tx->flood));
 	tx->held = calloc(n, sizeof(*tx->held));
 	tx->done = calloc(n, sizeof(*tx->done));
-	if (!tx->next || !tx->frags || !tx->held || !tx->done)
+	if (!tx->next || !tx->frags || !tx->flood || !tx->held || !tx->done)
 		return NMX_ERR_NO_MEMORY;
 	return nmx__switch_send(r, 0); /* brings the free slots */
 }
