@@ -160,6 +160,7 @@ static void free_tx(struct switch_tx *tx)
 		return;
 	for (uint32_t i = 0; i < NMX__SWITCH_BELLS; i++)
 		nmx__bell_close(&tx->bell[i]);
+	nmx__process_unwatch(tx->watch);
 	free(tx->next);
 	free(tx->frags);
 	free(tx->held);
@@ -178,6 +179,7 @@ static int make_tx(struct switch_ring *r)
 	memset(tx->to, 0xff, sizeof(tx->to)); /* NO_PLACE */
 	for (uint32_t i = 0; i < NMX__SWITCH_BELLS; i++)
 		tx->bell[i] = (struct nmx__bell){ .reader = -1, .writer = -1 };
+	tx->watch = -1;
 	tx->flood_pps = r->ring.port->options.flood_pps;
 	tx->order = nmx__own_order(r->end.own);
 	tx->next = calloc(n, sizeof(*tx->next));
