@@ -241,10 +241,25 @@ static void close_rings(struct nmx_port *port)
 		}
 }
 
+/* What waits in rings gets a last chance.  It is delivered, or dropped and counted, for there is nobody left who would wait. */
+static void send_the_rest(struct nmx_port *port)
+{
+	struct switch_port *sp = port->state;
+
+	sp->blocking = false;
+	for (uint32_t i = 0; i < port->num_rings[true]; i++) {
+		struct switch_ring *r = switch_ring(port->rings[true][i]);
+
+		if (r->tx->num_held)
+			(void)!nmx__switch_send(r, r->tx->head);
+	}
+}
+
 static void switch_close(struct nmx_port *port)
 {
 	struct switch_port *sp = port->state;
 
+	send_the_rest(port);
 	close_rings(port);
 	if (nmx__seg_lock(sp->seg, NULL) == 0) {
 		nmx__extent_release(&sp->extent);
