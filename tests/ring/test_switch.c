@@ -43,6 +43,46 @@ static void a_third_port_never_sees_what_is_for_one(void **state)
 	close_ends(e, 3);
 }
 
+static const uint8_t *data_of_next(struct end *e)
+{
+	struct nmx_frame frame;
+
+	require(nmx_rx_sync(e->rx) > 0);
+	require(nmx_rx_recv(e->rx, &frame));
+	return frame.data;
+}
+
+static const uint8_t *send_from(struct end *e, uint8_t dst)
+{
+	struct nmx_batch batch;
+	uint8_t *data;
+
+	require_equal(nmx_tx_reserve(e->tx, 1, &batch), 1);
+	data = nmx_batch_packet(&batch, LEN);
+	require(data != NULL);
+	write_frame(data, LEN, dst, 1, 0);
+	nmx_batch_commit(&batch);
+	require(nmx_tx_sync(e->tx) >= 0);
+	return data;
+}
+
+static void what_is_for_one_moves_and_what_is_for_all_is_copied(void **state)
+{
+	const uint8_t *sent, *at[2];
+	struct end e[3];
+
+	(void)state;
+	open_ends(e, 3, NULL);
+	announce(&e[1], 2, e, 3);
+	sent = send_from(&e[0], 2);
+	require(data_of_next(&e[1]) == sent);
+	sent = send_from(&e[0], EVERYBODY);
+	for (int i = 0; i < 2; i++)
+		at[i] = data_of_next(&e[1 + i]);
+	require(at[0] != sent && at[1] != sent && at[0] != at[1]); /* who changes its copy changes nobody else's */
+	close_ends(e, 3);
+}
+
 static void broadcast_and_multicast_go_to_all_others_and_are_not_learnt(void **state)
 {
 	struct end e[3];
@@ -97,6 +137,43 @@ static void a_host_that_moves_is_followed(void **state)
 	announce(&e[0], 1, e, 3); /* and back, within the same second */
 	send(&e[2], 1, 3, 12);
 	gets(&e[0], 12);
+	close_ends(e, 3);
+}
+
+/* More sources than the table has words, from anywhere. */
+static void a_table_flooded_with_sources_forwards_all_the_same(void **state)
+{
+	uint32_t seed = 3, got = 0;
+	struct end e[3];
+
+	(void)state;
+	open_ends(e, 3, NULL);
+	for (uint32_t i = 0; i < 20000; i++) {
+		struct nmx_batch batch;
+		uint8_t *data;
+
+		require_equal(nmx_tx_reserve(e[2].tx, 1, &batch), 1);
+		data = nmx_batch_packet(&batch, LEN);
+		require(data != NULL);
+		write_frame(data, LEN, EVERYBODY, 0, i);
+		for (int at = 7; at < 12; at++)
+			data[at] = (uint8_t)support_random(&seed, 256);
+		nmx_batch_commit(&batch);
+		require(nmx_tx_sync(e[2].tx) >= 0);
+		for (int k = 0; k < 2; k++)
+			gets(&e[k], i);
+		if (i % 100)
+			continue;
+		send(&e[1], 3, 2, i); /* host 2 says something, so it is known, and what is for it goes to it alone */
+		gets(&e[0], i);
+		gets(&e[2], i);
+		send(&e[0], 2, 1, i);
+		gets(&e[1], i);
+		got++;
+	}
+	gets_nothing(&e[2]);
+	require_equal(support_stats(e[2].port).tx_packets, 20000);
+	require_equal(support_stats(e[2].port).rx_packets, got);
 	close_ends(e, 3);
 }
 
@@ -229,6 +306,23 @@ static void packets_of_several_fragments_stay_whole(void **state)
 	close_ends(e, 3);
 }
 
+/* The header is in the first fragment, or there is none. */
+static void a_chain_whose_first_fragment_has_no_header_is_dropped(void **state)
+{
+	const struct nmx_options chains = { .tx_slots = SLOTS, .rx_slots = SLOTS, .flags = NMX_CHAINS };
+	struct end e[2];
+
+	(void)state;
+	open_ends(e, 2, &chains);
+	put_chain(&e[0], 2, 1, 0, 3, 13);
+	put_chain(&e[0], 2, 1, 0, 2, 14);
+	require(nmx_tx_sync(e[0].tx) >= 0);
+	require_result(nmx_rx_sync(e[1].rx), 2);
+	require_equal(support_stats(e[0].port).drop_too_short, 1);
+	require_equal(support_stats(e[0].port).tx_packets, 1);
+	close_ends(e, 2);
+}
+
 static void a_chain_that_cannot_pass_is_counted(void **state)
 {
 	const struct nmx_options chains = { .tx_slots = SLOTS, .rx_slots = 3, .flags = NMX_CHAINS };
@@ -299,14 +393,17 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_unknown_goes_to_all_others_and_what_is_known_to_one),
 		cmocka_unit_test(a_third_port_never_sees_what_is_for_one),
+		cmocka_unit_test(what_is_for_one_moves_and_what_is_for_all_is_copied),
 		cmocka_unit_test(broadcast_and_multicast_go_to_all_others_and_are_not_learnt),
 		cmocka_unit_test(a_frame_never_goes_back_to_its_own_port),
 		cmocka_unit_test(a_host_that_moves_is_followed),
+		cmocka_unit_test(a_table_flooded_with_sources_forwards_all_the_same),
 		cmocka_unit_test(what_says_so_is_not_learnt),
 		cmocka_unit_test(a_port_that_is_named_by_its_number_gets_it),
 		cmocka_unit_test(data_may_lie_in_the_programs_own_memory),
 		cmocka_unit_test(less_than_a_header_is_dropped_and_counted),
 		cmocka_unit_test(packets_of_several_fragments_stay_whole),
+		cmocka_unit_test(a_chain_whose_first_fragment_has_no_header_is_dropped),
 		cmocka_unit_test(a_chain_that_cannot_pass_is_counted),
 		cmocka_unit_test(packets_keep_their_order_when_their_host_becomes_known),
 		cmocka_unit_test(ring_i_leads_to_ring_i),
