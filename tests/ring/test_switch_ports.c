@@ -325,6 +325,7 @@ static void a_time_that_cannot_be_is_refused(void **state)
 {
 	struct nmx_switch_info info;
 	struct nmx_report why;
+	struct nmx_port *a;
 
 	(void)state;
 	require_result(nmx_switch_create("vale0", &(struct nmx_switch_options){ .ageing_s = 86401 }, &why), NMX_ERR_BAD_OPTION);
@@ -332,10 +333,10 @@ static void a_time_that_cannot_be_is_refused(void **state)
 	require_result(nmx_switch_create("vale0:v", &(struct nmx_switch_options){ .ageing_s = 60 }, &why), NMX_ERR_BAD_OPTION);
 	require_contains(why.text, "\"vale0:v\" is a port; write vale0");
 	require_equal(support_directory_entries(), 0);
-	nmx_close(support_open("vale1:a", &small));
-	NMX_AUTO(port) a = support_open("vale0:a", &small);
+	a = support_open("vale0:a", &small);
 	require_equal(ageing_of("vale0"), 300);
 	require_result(nmx_switch_inspect("vale1", NULL, &info, &why), NMX_ERR_NO_SUCH);
+	nmx_close(a);
 }
 
 /* ---- the forwarding table by itself */
