@@ -36,6 +36,7 @@ struct switch_contender {
 	void (*receive)(const struct switch_contender *c, const struct switch_plan *plan,
 	                struct meeting *m);              /* measures */
 	void (*prepare)(const struct switch_plan *plan); /* in the parent; may be NULL */
+	void (*missing)(char *why, size_t size);         /* fills in why it cannot take part; may be NULL */
 	bool only_one;                                   /* takes part in ONE alone */
 	bool needs_lab;                                  /* root, and interfaces */
 	/* Of nmx ports: names, with the number of the sender or receiver, and flags. */
@@ -44,7 +45,7 @@ struct switch_contender {
 };
 
 extern const struct switch_contender switch_contender, blocking_contender, pipe_contender, bridge_contender,
-    copy_contender;
+    dpdk_switch_contender, copy_contender;
 
 /* Waits until all processes of a run are there. */
 void gather(const struct switch_plan *plan, struct meeting *m);

@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <nmx/inspect.h>
+#include <nmx/nmx.h>
 
 #include "switch.h"
 #include "xdp.h"
@@ -25,7 +25,7 @@ enum { PAIRS = 15, QUICK_PAIRS = 5, MOST_PAIRS = 99, TRIES = 5, SLOTS = 1024, MO
 static const char *const shapes[NUM_SHAPES] = { [ONE] = "one", [FLOOD] = "flood", [TWO] = "two" };
 static const uint32_t lengths[] = { 60, 1500 }, batches[] = { 32, 256 };
 static const struct switch_contender *const contenders[] = { &switch_contender, &blocking_contender, &pipe_contender,
-	                                                     &bridge_contender, &copy_contender };
+	                                                     &bridge_contender, &dpdk_switch_contender, &copy_contender };
 enum { NUM_CONTENDERS = sizeof(contenders) / sizeof(contenders[0]) };
 
 struct switch_contest {
@@ -34,7 +34,8 @@ struct switch_contest {
 static const struct switch_contest usual_contests[] = { { &switch_contender, &copy_contender },
 	                                                { &switch_contender, &pipe_contender },
 	                                                { &blocking_contender, &pipe_contender },
-	                                                { &switch_contender, &bridge_contender } };
+	                                                { &switch_contender, &bridge_contender },
+	                                                { &switch_contender, &dpdk_switch_contender } };
 
 struct options {
 	bool quick, json;
@@ -71,14 +72,14 @@ void gather(const struct switch_plan *plan, struct meeting *m)
 		sched_yield();
 }
 
-static pid_t start(const struct switch_contender *c, const struct switch_plan *plan, int cpu, int sender)
+static void start(const struct switch_contender *c, const struct switch_plan *plan, int cpu, int sender)
 {
 	pid_t pid = fork();
 
 	if (pid < 0)
 		die("fork", strerror(errno));
 	if (pid > 0)
-		return pid;
+		return;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	pin(cpu);
 	if (sender >= 0)
@@ -91,19 +92,18 @@ static pid_t start(const struct switch_contender *c, const struct switch_plan *p
 /* Million packets a second that arrived. */
 static double try_run(const struct switch_contender *c, const struct switch_plan *plan)
 {
-	uint32_t senders = senders_of(plan), processes = 0;
+	uint32_t senders = senders_of(plan);
 	int cpu[2], status;
-	pid_t pid[3];
 
 	two_cpus(cpu);
 	memset(meeting, 0, sizeof(*meeting));
 	if (c->prepare)
 		c->prepare(plan);
-	pid[processes++] = start(c, plan, cpu[1], -1);
+	start(c, plan, cpu[1], -1);
 	for (uint32_t i = 0; i < senders; i++)
-		pid[processes++] = start(c, plan, cpu[0], (int)i);
-	for (uint32_t i = 0; i < processes; i++)
-		if (waitpid(pid[i], &status, 0) < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		start(c, plan, cpu[0], (int)i);
+	for (uint32_t i = 0; i < senders + 1; i++)
+		if (waitpid(-1, &status, 0) < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
 			die(c->name, "a run did not end well"); /* and so end the others */
 	return (double)meeting->count * 1e3 / (double)meeting->elapsed_ns;
 }
@@ -233,24 +233,42 @@ static bool print_case(const char *name, const struct switch_plan *plan, const v
 
 /* ---- who takes part */
 
+static bool takes_part(const struct switch_contender *c)
+{
+	char why[sizeof(struct nmx_report)] = "";
+
+	if (c->missing)
+		c->missing(why, sizeof(why));
+	if (*why)
+		fprintf(stderr, "%s is left out: %s\n", c->name, why);
+	return !*why;
+}
+
 static void leave_out_the_missing(struct options *options)
 {
-	struct nmx_report why = { .text = "it needs root, for interfaces of its own" };
-	bool has_lab = geteuid() == 0 && nmx_backend_probe(NMX_XDP, NULL, &why) == 0, wants_lab = false;
+	bool there[NUM_CONTENDERS] = { false }, asked[NUM_CONTENDERS] = { false }, wants_lab = false;
 	int kept = 0;
 
 	for (int i = 0; i < options->num_contests; i++) {
-		bool needs = options->contest[i].ours->needs_lab || options->contest[i].theirs->needs_lab;
+		const struct switch_contender *of[2] = { options->contest[i].ours, options->contest[i].theirs };
+		bool both = true;
 
-		wants_lab |= needs;
-		if (!needs || has_lab)
+		for (int side = 0; side < 2; side++)
+			for (int k = 0; k < NUM_CONTENDERS; k++)
+				if (contenders[k] == of[side]) {
+					if (!asked[k])
+						there[k] = takes_part(of[side]);
+					asked[k] = true;
+					both &= there[k];
+				}
+		if (both) {
+			wants_lab |= of[0]->needs_lab || of[1]->needs_lab;
 			options->contest[kept++] = options->contest[i];
+		}
 	}
 	options->num_contests = kept;
-	if (wants_lab && has_lab)
+	if (wants_lab)
 		bridge_far_ends(make_lab());
-	else if (wants_lab)
-		fprintf(stderr, "bridge is left out: %s\n", why.text);
 }
 
 /* ---- the command line */

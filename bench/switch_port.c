@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* The contenders that are ports of nmx: of a switch, of a pipe, and of interfaces with a bridge of the kernel's between. */
 #include <stdio.h>
+#include <unistd.h>
 
+#include <nmx/inspect.h>
 #include <nmx/nmx.h>
 
 #include "switch.h"
@@ -118,6 +120,16 @@ static void port_receive(const struct switch_contender *c, const struct switch_p
 	}
 }
 
+static void bridge_missing(char *why, size_t size)
+{
+	struct nmx_report report;
+
+	if (geteuid() != 0)
+		snprintf(why, size, "it needs root, for interfaces of its own");
+	else if (nmx_backend_probe(NMX_XDP, NULL, &report) < 0)
+		snprintf(why, size, "%s", report.text);
+}
+
 const struct switch_contender switch_contender = {
 	.name = "nmx", .send = port_send, .receive = port_receive, .tx_name = "vale0:s", .rx_name = "vale0:r"
 };
@@ -136,6 +148,7 @@ const struct switch_contender pipe_contender = { .name = "pipe",
 const struct switch_contender bridge_contender = { .name = "bridge",
 	                                           .send = port_send,
 	                                           .receive = port_receive,
+	                                           .missing = bridge_missing,
 	                                           .only_one = true,
 	                                           .needs_lab = true,
 	                                           .tx_name = "xdp:c0",
