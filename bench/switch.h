@@ -39,7 +39,8 @@ struct switch_contender {
 	void (*missing)(char *why, size_t size);         /* fills in why it cannot take part; may be NULL */
 	bool only_one;                                   /* takes part in ONE alone */
 	bool needs_lab;                                  /* root, and interfaces */
-	/* Of nmx ports: names, with the number of the sender or receiver, and flags. */
+	/* Of nmx ports: their names, to which a number is added where there can be several (first senders, then receivers),
+	 * and flags. */
 	const char *tx_name, *rx_name;
 	uint32_t flags;
 };

@@ -20,7 +20,7 @@
 #include "switch.h"
 #include "xdp.h"
 
-enum { PAIRS = 15, QUICK_PAIRS = 5, MOST_PAIRS = 99, TRIES = 5, SLOTS = 1024, MOST_CONTESTS = 16 };
+enum { PAIRS = 15, QUICK_PAIRS = 5, MOST_PAIRS = 99, TRIES = 5, SLOTS = 1024, MOST_CONTESTS = 16, LAB_PAIRS = 1 + FLOOD_RECEIVERS };
 
 static const char *const shapes[NUM_SHAPES] = { [ONE] = "one", [FLOOD] = "flood", [TWO] = "two" };
 static const uint32_t lengths[] = { 60, 1500 }, batches[] = { 32, 256 };
@@ -268,7 +268,7 @@ static void leave_out_the_missing(struct options *options)
 	}
 	options->num_contests = kept;
 	if (wants_lab)
-		bridge_far_ends(make_lab());
+		bridge_far_ends(make_lab(LAB_PAIRS), LAB_PAIRS);
 }
 
 /* ---- the command line */

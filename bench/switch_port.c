@@ -103,7 +103,7 @@ static void port_receive(const struct switch_contender *c, const struct switch_p
 	struct window window;
 
 	for (uint32_t i = 0; i < n; i++) {
-		port[i] = open_port(c, plan, c->rx_name, i);
+		port[i] = open_port(c, plan, c->rx_name, senders_of(plan) + i);
 		check(nmx_rx_ring(port[i], 0, &rx[i]));
 		if (c != &pipe_contender)
 			say_hello(port[i], i);
@@ -149,8 +149,7 @@ const struct switch_contender bridge_contender = { .name = "bridge",
 	                                           .send = port_send,
 	                                           .receive = port_receive,
 	                                           .missing = bridge_missing,
-	                                           .only_one = true,
 	                                           .needs_lab = true,
-	                                           .tx_name = "xdp:c0",
-	                                           .rx_name = "xdp:c1",
+	                                           .tx_name = "xdp:c",
+	                                           .rx_name = "xdp:c",
 	                                           .flags = NMX_RAW_CHECKSUM };

@@ -72,12 +72,12 @@ void write_frame(uint8_t *data, uint32_t len);
 
 /* ---- namespaces and interfaces (xdp_net.c) */
 
-/* Makes the two namespaces and the two pairs, and leaves the calling process in the near one.  They live as long as the
- * process: nothing has to be removed.  Returns a descriptor of the far namespace. */
-int make_lab(void);
+/* Makes the two namespaces and pairs c0 and g0, c1 and g1, ... between them, and leaves the calling process in the near one.
+ * They live as long as the process: nothing has to be removed.  Returns a descriptor of the far namespace. */
+int make_lab(int pairs);
 void enter_namespace(int netns);
-/* Joins g0 and g1 by a bridge of the kernel's. */
-void bridge_far_ends(int far);
+/* Joins the far ends by a bridge of the kernel's. */
+void bridge_far_ends(int far, int pairs);
 /* Takes away an XDP program that a contender has left on c0 or c1. */
 void clean_lab(void);
 unsigned ifindex_of(const char *name);

@@ -362,7 +362,7 @@ int main(int argc, char **argv)
 	if (geteuid() != 0)
 		die("root is needed", "it makes namespaces and interfaces of its own; run it with sudo");
 	two_cpus(cpus);
-	far_netns = make_lab();
+	far_netns = make_lab(2);
 	directory = temporary_directory();
 	meeting = mmap(NULL, sizeof(*meeting), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (meeting == MAP_FAILED)
