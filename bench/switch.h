@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "bench.h"
+#include "pairs.h"
 
 enum shape { ONE, FLOOD, TWO, NUM_SHAPES };
 enum { FLOOD_RECEIVERS = 4, MOST_BATCH = 256, HEADER = 16 };
@@ -30,15 +31,13 @@ static inline uint32_t receivers_of(const struct switch_plan *plan)
 }
 
 struct switch_contender {
-	const char *name;
+	struct contender is;
 	void (*send)(const struct switch_contender *c, const struct switch_plan *plan, struct meeting *m,
 	             uint32_t index);
 	void (*receive)(const struct switch_contender *c, const struct switch_plan *plan,
 	                struct meeting *m);              /* measures */
 	void (*prepare)(const struct switch_plan *plan); /* in the parent; may be NULL */
-	void (*missing)(char *why, size_t size);         /* fills in why it cannot take part; may be NULL */
 	bool only_one;                                   /* takes part in ONE alone */
-	bool needs_lab;                                  /* root, and interfaces */
 	/* Of nmx ports: their names, to which a number is added where there can be several (first senders, then receivers),
 	 * and flags. */
 	const char *tx_name, *rx_name;

@@ -115,12 +115,13 @@ static void dpdk_ends(const struct switch_contender *c, const struct switch_plan
 		memif_outlive(&end[i]);
 }
 
-static void dpdk_missing(char *why, size_t size)
+static void dpdk_missing(const char *directory, char *why, size_t size)
 {
+	(void)directory;
 	if (!find_testpmd())
 		snprintf(why, size, "dpdk-testpmd is not installed (Debian: dpdk-dev, librte-net-memif23)");
 }
 
 const struct switch_contender dpdk_switch_contender = {
-	.name = "dpdk", .send = dpdk_switch, .receive = dpdk_ends, .prepare = dpdk_prepare, .missing = dpdk_missing, .only_one = true
+	.is = { "dpdk", dpdk_missing }, .send = dpdk_switch, .receive = dpdk_ends, .prepare = dpdk_prepare, .only_one = true
 };

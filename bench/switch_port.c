@@ -120,10 +120,11 @@ static void port_receive(const struct switch_contender *c, const struct switch_p
 	}
 }
 
-static void bridge_missing(char *why, size_t size)
+static void bridge_missing(const char *directory, char *why, size_t size)
 {
 	struct nmx_report report;
 
+	(void)directory;
 	if (geteuid() != 0)
 		snprintf(why, size, "it needs root, for interfaces of its own");
 	else if (nmx_backend_probe(NMX_XDP, NULL, &report) < 0)
@@ -131,25 +132,23 @@ static void bridge_missing(char *why, size_t size)
 }
 
 const struct switch_contender switch_contender = {
-	.name = "nmx", .send = port_send, .receive = port_receive, .tx_name = "vale0:s", .rx_name = "vale0:r"
+	.is = { "nmx", NULL }, .send = port_send, .receive = port_receive, .tx_name = "vale0:s", .rx_name = "vale0:r"
 };
-const struct switch_contender blocking_contender = { .name = "nmx+block",
+const struct switch_contender blocking_contender = { .is = { "nmx+block", NULL },
 	                                             .send = port_send,
 	                                             .receive = port_receive,
 	                                             .tx_name = "vale0:s",
 	                                             .rx_name = "vale0:r",
 	                                             .flags = NMX_BLOCKING };
-const struct switch_contender pipe_contender = { .name = "pipe",
+const struct switch_contender pipe_contender = { .is = { "pipe", NULL },
 	                                         .send = port_send,
 	                                         .receive = port_receive,
 	                                         .only_one = true,
 	                                         .tx_name = "bench{1",
 	                                         .rx_name = "bench}1" };
-const struct switch_contender bridge_contender = { .name = "bridge",
+const struct switch_contender bridge_contender = { .is = { "bridge", bridge_missing },
 	                                           .send = port_send,
 	                                           .receive = port_receive,
-	                                           .missing = bridge_missing,
-	                                           .needs_lab = true,
 	                                           .tx_name = "xdp:c",
 	                                           .rx_name = "xdp:c",
 	                                           .flags = NMX_RAW_CHECKSUM };

@@ -18,6 +18,7 @@
 #include <stddef.h>
 
 #include "bench.h"
+#include "pairs.h"
 
 /* ---- the run (xdp_main.c) */
 
@@ -52,15 +53,13 @@ static inline void publish(_Atomic uint64_t *counter, uint64_t value)
 	atomic_store_explicit(counter, value, memory_order_relaxed);
 }
 
-struct contender {
-	const char *name;
+struct xdp_contender {
+	struct contender is;
 	void (*run)(const struct xdp_plan *plan, struct xdp_meeting *m); /* on c0 and c1, until it is stopped */
-	void (*missing)(const struct xdp_plan *plan, char *why, size_t size); /* fills in why it cannot take part; may be NULL */
 	bool has_to_be_asked;
-	bool must_receive; /* another contender does the rest as well: sits out what only sends */
 };
 
-extern const struct contender xsk_contender, nmx_contender, sums_contender, packet_contender, dpdk_contender;
+extern const struct xdp_contender xsk_contender, nmx_contender, sums_contender, packet_contender, dpdk_contender;
 
 /* The feeder of RX_FED: sends to an interface as fast as the kernel can make frames, until the signal FEED_END. */
 #define FEED_END SIGUSR1

@@ -48,11 +48,11 @@ static void dpdk_run(const struct xdp_plan *plan, struct xdp_meeting *m)
 	testpmd_quit(&t);
 }
 
-static void dpdk_missing(const struct xdp_plan *plan, char *why, size_t size)
+static void dpdk_missing(const char *directory, char *why, size_t size)
 {
-	(void)plan;
+	(void)directory;
 	if (!find_testpmd())
 		snprintf(why, size, "dpdk-testpmd is not installed (Debian: dpdk-dev, librte-net-af-xdp23)");
 }
 
-const struct contender dpdk_contender = { .name = "dpdk", .run = dpdk_run, .missing = dpdk_missing, .has_to_be_asked = true };
+const struct xdp_contender dpdk_contender = { .is = { "dpdk", dpdk_missing }, .run = dpdk_run, .has_to_be_asked = true };
