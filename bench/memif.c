@@ -81,18 +81,24 @@ static int hear(const struct memif *m, struct message *message)
 
 static void add_region(struct memif *m, const struct message *message, int fd)
 {
-	void *memory = mmap(NULL, message->region.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	void *memory;
 
-	if (memory == MAP_FAILED || message->region.index >= MEMIF_REGIONS)
-		die("memif", "a region cannot be mapped");
+	if (message->region.index >= MEMIF_REGIONS)
+		die("memif", "the client has too many regions");
+	memory = mmap(NULL, message->region.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (memory == MAP_FAILED)
+		die("memif", strerror(errno));
 	m->region[message->region.index] = memory;
 	close(fd);
 }
 
 static void add_ring(struct memif *m, const struct message *message, int fd)
 {
-	struct memif_ring *ring = (struct memif_ring *)(void *)(m->region[message->ring.region] + message->ring.offset);
+	struct memif_ring *ring;
 
+	if (message->ring.region >= MEMIF_REGIONS || !m->region[message->ring.region])
+		die("memif", "a ring is nowhere");
+	ring = (struct memif_ring *)(void *)(m->region[message->ring.region] + message->ring.offset);
 	if (ring->cookie != COOKIE)
 		die("memif", "a ring is not one");
 	m->mask = (1u << message->ring.log2_slots) - 1;

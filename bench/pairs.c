@@ -22,7 +22,7 @@ static struct spread spread_of(double *values, int n)
 struct outcome take_turns(int pairs, double (*run)(const void *who, const void *what), const void *ours, const void *theirs,
                           const void *what)
 {
-	double a[MOST_PAIRS], b[MOST_PAIRS], ratio[MOST_PAIRS];
+	double a[MOST_PAIRS] = { 0 }, b[MOST_PAIRS] = { 0 }, ratio[MOST_PAIRS] = { 0 };
 
 	for (int i = 0; i < pairs; i++) {
 		bool ours_first = i % 2;

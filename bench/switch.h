@@ -77,7 +77,7 @@ static inline void write_packet(uint8_t *to, const struct switch_plan *plan, con
 		write_payload(to + HEADER, plan->base.len - HEADER, seed);
 }
 
-/* Cost of a packet with more and more ports, and addresses: a table each. */
-void growth(const char *directory, bool json);
+/* Cost of a packet with more and more ports, and addresses: a table, and a plot in the file `svg` unless that is NULL. */
+void growth(const char *directory, bool json, const char *svg);
 
 #endif

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * nmx-bench-switch [--quick] [--json] [--pairs=N] [--contest=A/B]... [CASE...]
+ * nmx-bench-switch [--quick] [--json] [--pairs=N] [--contest=A/B]... [--svg=FILE] [CASE...]
  *
  * Ports of a switch against a bare copying loop, a pipe, a bridge of the kernel's, and DPDK: in turns, each time in fresh
- * processes pinned to two processors; the ratio of each pair counts.  CASE may be the beginning of several, or `growth`.
+ * processes pinned to two processors; the ratio of each pair counts.  CASE may be the beginning of several, or `growth`, whose
+ * plot goes into the file of --svg.
  */
 #include <sched.h>
 #include <stdio.h>
@@ -29,7 +30,7 @@ static const struct pairing usual[] = {
 };
 
 static struct meeting *meeting;
-static const char *directory;
+static const char *directory, *svg;
 
 /* ---- a run */
 
@@ -179,13 +180,26 @@ static void measure(struct switch_case *c, const struct options *options)
 
 /* ---- the command line */
 
-static const struct program program = { .contenders = contenders, .usual = usual, .is_case = is_case, .print_cases = print_cases };
+static bool parse_svg(const char *option)
+{
+	svg = begins_with(option, "--svg=") ? option + 6 : NULL;
+	return svg && *svg;
+}
+
+static const struct program program = { .contenders = contenders,
+	                                .usual = usual,
+	                                .is_case = is_case,
+	                                .print_cases = print_cases,
+	                                .own_options = " [--svg=FILE]",
+	                                .parse_own = parse_svg };
 
 int main(int argc, char **argv)
 {
 	struct options options = read_options(&program, argc, argv);
 	bool any = false;
 
+	if (svg && !is_wanted("growth", options.cases))
+		die("--svg", "it shows growth, which is not among these cases");
 	directory = temporary_directory();
 	meeting = shared_memory(sizeof(*meeting));
 	leave_out_the_missing(&program, &options, directory);
@@ -202,6 +216,6 @@ int main(int argc, char **argv)
 		measure(&c, &options);
 	}
 	if (is_wanted("growth", options.cases))
-		growth(directory, options.json);
+		growth(directory, options.json, svg);
 	return 0;
 }
