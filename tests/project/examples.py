@@ -195,14 +195,18 @@ def forward_error_correction(examples, scratch):
 def workers(examples):
     """Each worker moves what is in its ring; on one CPU, on two if there are two; until it is interrupted."""
     cpus = sorted(os.sched_getaffinity(0))
+    rates = r'worker 0 on CPU \d+: .* Mpps.*\n'
     for named in ((), ('-c', f'{cpus[-1]}'), ('-c', f'{cpus[-1]},{cpus[0]}')):
         each = ''.join(rf'worker {i} on CPU \d+: 20000 packets\n' for i in range(4))
         receive = examples.start('thread_per_ring', 'receive', 'r}1@conf:rings=4', *named)
         examples.run('.*' + each + r'in all 80000 packets\n', 'thread_per_ring', 'send', 'r{1@conf:rings=4', '-n', '20000', *named)
         examples.finish(receive, '.*' + each + r'in all 80000 packets\n')
+    receive = examples.start('thread_per_ring', 'receive', 'vale0:to@conf:rings=4', '-n', '20000')
+    until_it_says(receive, rates)  # in a switch, what is sent to nobody is gone
+    examples.run('.*' + each + r'in all 80000 packets\n', 'thread_per_ring', 'send', 'vale0:from@conf:rings=4@block', '-n', '20000')
+    examples.finish(receive, '.*' + each + r'in all 80000 packets\n')
     endless = examples.start('thread_per_ring', 'receive', 'null:')
-    if not any(line.startswith('worker 0 on CPU') for line in iter(endless.stdout.readline, '')):  # until a look at the rates
-        sys.exit(f'thread_per_ring says nothing of rates, and ended with {endless.wait()}')
+    until_it_says(endless, rates)
     endless.send_signal(signal.SIGINT)
     examples.finish(endless, r'.*worker 0 on CPU \d+: \d+ packets\nin all \d+ packets\n')
     examples.run(r'.*worker 0 on CPU \d+: 0 packets\n.*', 'thread_per_ring', 'receive', 'quiet}1', '-t', '1')
