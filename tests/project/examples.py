@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""examples.py SOURCE_ROOT EXAMPLES_BUILD_DIR MIDDLEBOX: runs every example, and checks what it says."""
+"""examples.py SOURCE_ROOT EXAMPLES_BUILD_DIR MIDDLEBOX: runs every example, and checks what it says; under the command in
+$EXAMPLES_UNDER (make leaks: valgrind), if that is set."""
 
 import os
 import pathlib
@@ -21,10 +22,11 @@ class Examples:
         self.folder = folder
         self.env = dict(os.environ, NMX_DIR=directory)
         self.used = set()
+        self.under = os.environ.get('EXAMPLES_UNDER', '').split()
 
     def start(self, name, *args):
         self.used.add(name)
-        return subprocess.Popen([self.folder / name, *args], env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        return subprocess.Popen([*self.under, self.folder / name, *args], env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                 text=True)
 
     def finish(self, process, pattern):
@@ -35,7 +37,7 @@ class Examples:
             sys.exit(f'{process.args} did not end; it said: {process.communicate()[0]}')
         if process.returncode or not re.fullmatch(pattern, said, re.S):
             sys.exit(f'{process.args} ended with {process.returncode} and said:\n{said}\nexpected: {pattern}')
-        print(f'{pathlib.Path(process.args[0]).name}: {said.strip().splitlines()[-1]}')
+        print(f'{pathlib.Path(process.args[len(self.under)]).name}: {said.strip().splitlines()[-1]}')
 
     def run(self, pattern, name, *args):
         self.finish(self.start(name, *args), pattern)
