@@ -84,6 +84,8 @@ static int enter(struct nm_ring *r, uint32_t head, uint32_t cur, uint32_t *tail)
 	if (__builtin_expect(head >= n || cur >= n || *tail >= n, 0))
 		return NMX_ERR_CORRUPT;
 	catch_up(r, r->ring.is_tx ? cur : head);
+	if (nmx__distance(r->given, head, n) > nmx__distance(r->given, r->tail, n)) /* back among slots that nobody has checked */
+		return NMX_ERR_CORRUPT;
 	return nmx__distance(head, *tail, n) >= nmx__distance(head, r->tail, n) ? 0 : NMX_ERR_CORRUPT; /* it only moves on */
 }
 
@@ -107,7 +109,7 @@ static bool check_sent(struct nm_ring *r, uint32_t head, uint64_t *packets, uint
 static int send_slots(struct nm_ring *r)
 {
 	struct netmap_ring *ring = r->nring;
-	uint32_t head = ring->head, cur = ring->cur, before = r->tail, tail = before;
+	uint32_t head = ring->head, cur = ring->cur, tail;
 	bool inside = head < r->num_slots && cur < r->num_slots; /* else the kernel puts it right */
 	uint64_t packets = 0, bytes = 0;
 	int err;
@@ -128,10 +130,10 @@ static int send_slots(struct nm_ring *r)
 	nm_count(&r->stats.tx_packets, packets);
 	nm_count(&r->stats.tx_bytes, bytes);
 	r->given = head;
-	if (!indices_valid(r, before, tail))
+	if (!indices_valid(r, r->tail, tail))
 		return NMX_ERR_CORRUPT;
+	poison_slots(r, r->tail, tail, false);
 	r->tail = tail;
-	poison_slots(r, before, tail, false);
 	return (int)nmx__distance(cur, tail, r->num_slots);
 }
 
