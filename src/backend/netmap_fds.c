@@ -504,7 +504,8 @@ void nmx__nm_release(struct nmx__ring *ring)
 	struct nm_port *nm = nm_of(ring);
 	struct nm_ring *r = nm_ring(ring);
 
-	if (!ring->is_tx && r->nring->head != r->given) /* the other end of a pipe has use for them now, not at the next check-out */
+	/* The other end of a pipe has use for them now, not at the next check-out.  With an interface, a sync may wait for its link. */
+	if (!ring->is_tx && ring->port->name.end && r->nring->head != r->given)
 		(void)nmx__nm_sys->ioctl(r->fd, NMX__NM_RXSYNC, NULL);
 	pthread_mutex_lock(&ring->port->lock);
 	nm->users--;

@@ -37,6 +37,8 @@ struct switch_tx {
 	struct nmx__way way[256];
 	struct nmx__bell bell[NMX__SWITCH_BELLS];
 	uint64_t bell_word[NMX__SWITCH_BELLS]; /* of the port that it is for */
+	int watch;        /* tells of the end of the process whose port is waited for, the first if there are several; -1 */
+	uint32_t watched; /* that member */
 	uint32_t patience; /* left of this sync, for locks that others have */
 	uint32_t head;    /* of the last sync: what the user has committed since is not ours yet */
 	uint32_t flood_pps;      /* that may go to everybody; 0: any number */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "../netmap/standin.h"
+#include "backend/netmap.h"
 #include "base/poison.h"
 #include "support.h"
 
@@ -91,9 +92,13 @@ static void spoil(struct nmx__nm_register *reg, struct memory *memory, void *arg
 	at_open(reg);
 }
 
+static const struct nmx__nm_region *region; /* the port's */
+
 /* Two slots may have been given one buffer, which is then poisoned with the first: what matters here is where it lies. */
 static uint8_t *in_region(uint8_t *data, size_t len)
 {
+	if (data < region->start || data > region->start + region->bytes || len > (size_t)(region->start + region->bytes - data))
+		abort();
 	nmx__unpoison(data, len);
 	return data;
 }
@@ -131,6 +136,7 @@ static void run(const struct nmx_options *o)
 			abort();
 		return;
 	}
+	region = &((const struct nm_port *)port->state)->region;
 	if (nmx_tx_ring(port, 0, &tx) < 0)
 		tx = NULL;
 	if (nmx_rx_ring(port, 0, &rx) < 0)

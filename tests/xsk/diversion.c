@@ -30,6 +30,16 @@ int by_clsact(void **state)
 	return 0;
 }
 
+/* The kernel notes in the background that it has a carrier now; what a socket sends before is dropped. */
+static void until_running(int nl, const char *name, int ifindex)
+{
+	struct nmx__link link;
+
+	do
+		require_equal(nmx__nl_link(nl, name, ifindex, &link), 0);
+	while (!(link.flags & IFF_RUNNING) && usleep(1000) == 0);
+}
+
 struct scene scene_make(void)
 {
 	struct scene scene;
@@ -45,10 +55,7 @@ struct scene scene_make(void)
 	run("ip link set wire addrgenmode none; ip link set wire up && ip address add 10.1.1.2/24 dev wire");
 	scene.wire_socket = packet_socket("wire", TEST_ETHERTYPE);
 	namespace_go(scene.host);
-	struct nmx__link nic;
-	do /* the kernel notes in the background that it has a carrier now */
-		require_equal(nmx__nl_link(scene.nl, "nic", 0, &nic), 0);
-	while (!(nic.flags & IFF_RUNNING) && usleep(1000) == 0);
+	until_running(scene.nl, "nic", 0);
 	return scene;
 }
 
@@ -80,6 +87,7 @@ int far_socket(const struct scene *scene, const struct nmx__divert *d, uint16_t 
 	namespace_go(d->netns);
 	int fd = packet_socket("nmx0", ethertype);
 	namespace_go(scene->host);
+	until_running(d->far_nl, NULL, d->far);
 	return fd;
 }
 
