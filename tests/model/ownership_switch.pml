@@ -21,7 +21,8 @@
  * first: no sender sleeps through two.  The stores before the commit are one
  * step, ownership_two_senders.pml has them apart.
  *
- * Left out: the forwarding table and copies of floods, which change no owner;
+ * Left out: the forwarding table and copies of floods, which change no owner
+ * (to its last port a flood moves, by the same stores as any other packet);
  * spare buffers; the time between the loss of two locks (ownership_cleaner).
  */
 
