@@ -11,6 +11,7 @@
 #   make instructions  instructions per packet of the inlines, by gcc and clang
 #   make sanitize   the tests under AddressSanitizer with UndefinedBehaviorSanitizer, and under ThreadSanitizer
 #   make checked    the tests with a checked library
+#   make leaks      the tests of event loops and of the netmap device, and the examples, under valgrind
 #   make fuzz       the fuzzers of the parsers, FUZZ_SECONDS (10) each
 #   make lint       cppcheck, clang-tidy, clang-format
 #   make install    into PREFIX (/usr/local), below DESTDIR if that is given
@@ -26,6 +27,7 @@ FUZZ_SECONDS ?= 10
 
 SETUP    := $(BUILD)/build.ninja
 ASAN     := -Db_sanitize=address,undefined -Dbuildtype=debugoptimized -Dtests=enabled -Dwerror=true
+LEAKS    := valgrind -q --leak-check=full --errors-for-leak-kinds=definite,indirect,possible --error-exitcode=9
 TSAN     := -Db_sanitize=thread -Dbuildtype=debugoptimized -Dtests=enabled -Dwerror=true
 
 all: $(SETUP)
@@ -72,6 +74,13 @@ checked:
 	@[ -f build-checked/build.ninja ] || $(MESON) setup build-checked -Dchecked=true -Dtests=enabled -Dwerror=true
 	@scripts/check build-checked --setup rings
 
+# Without the tests of lost wake-ups: valgrind stops all threads while one sleeps in an io_uring.
+leaks:
+	@$(PACKAGES) build test count
+	@$(MAKE) --no-print-directory quiet
+	@$(MESON) test -C $(BUILD) --print-errorlogs --timeout-multiplier 4 --wrap "$(LEAKS)" --suite event --suite netmap --no-suite wakeups
+	@EXAMPLES_UNDER="$(LEAKS)" $(MESON) test -C $(BUILD) --print-errorlogs --timeout-multiplier 4 examples
+
 bench:
 	@$(PACKAGES) build
 	@$(MAKE) --no-print-directory quiet
@@ -114,4 +123,4 @@ install: all
 clean:
 	rm -rf $(BUILD) build-asan build-tsan build-checked build-fuzz
 
-.PHONY: all demo quiet check sanitize sanitize-address sanitize-thread checked fuzz bench bench-event bench-xdp bench-switch instructions lint install clean
+.PHONY: all demo quiet check sanitize sanitize-address sanitize-thread checked fuzz leaks bench bench-event bench-xdp bench-switch instructions lint install clean

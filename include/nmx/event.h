@@ -14,7 +14,8 @@
  *
  * Sending: write packets into the ring with any call of <nmx/ring.h> and flush: they are handed over, all at once, before
  * the loop sleeps.  A full ring refuses (NMX_ERR_WOULD_BLOCK, or a batch of fewer slots), nothing is dropped: want()
- * then calls back when there is room, and when asked for all slots, once the other end has taken everything.
+ * then calls back when there is room, and when asked for all slots, once the other end has taken everything, as
+ * nmx_tx_drain() has it.
  *
  * Errors: a receiver that met one has stopped, a sender wants nothing any more; the callback has it as err, once.  After
  * NMX_ERR_PEER_GONE, NMX_ERR_LINK_DOWN and NMX_ERR_RESET (see nmx_rx_sync()) one can go on: start, or want, again.

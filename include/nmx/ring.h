@@ -345,7 +345,8 @@ NMX_MUST_CHECK int nmx_tx_wait(struct nmx_tx *tx, uint32_t slots, int timeout_ms
 
 /* Syncs and waits until the other end has taken everything that was sent: before a close that must not lose
  * packets.  (A pipe keeps what was synced while either of its ends is open; with the last one it is gone.  Of
- * an interface the other end is its device: what that did not take is in drop_kernel.)
+ * an interface the other end is its device: what that did not take is in drop_kernel.  Of a switch it is the
+ * destinations' queues, which go with the ports they belong to.)
  * Returns 0, NMX_ERR_TIMED_OUT (time is up, or this is a worker that is asked to stop and has not been told:
  * <nmx/worker.h>), or as nmx_tx_sync(): NMX_ERR_PEER_GONE may come although everything was taken;
  * what nmx_tx_space() says after another nmx_tx_sync() tells. */

@@ -24,9 +24,13 @@ struct contract_case {
 	void (*test)(void **state);
 };
 /* Each ends with a name of NULL. */
-extern const struct contract_case contract_single[], contract_life[]; /* few packets at a time: anywhere */
+extern const struct contract_case contract_single[], contract_life[], contract_rest[]; /* few packets at a time: anywhere */
 extern const struct contract_case contract_traffic[], contract_full[]; /* where a full ring holds up its sender */
-extern const struct contract_case contract_peers[];                    /* where the other end may be another process */
+extern const struct contract_case contract_taken[];   /* ... until its receiver has taken what was sent */
+extern const struct contract_case contract_load[];    /* ... or a thousand packets at once are not lost */
+extern const struct contract_case contract_amount[];  /* where a sleep for so many slots ends when there are so many */
+extern const struct contract_case contract_peers[];   /* the other end may be another process: a pipe */
+extern const struct contract_case contract_members[]; /* ... and comes and goes unsaid: a switch */
 
 /* Runs the cases over the loops that this build has, at that place; what main() returns. */
 int contract_run(const struct contract_case *cases, const struct place *places, unsigned num_places);
@@ -51,6 +55,11 @@ void rig_close(struct rig *rig); /* what is still open in it, and the loop */
 /* The same on a loop that somebody else has. */
 bool rig_join(struct rig *rig, const struct rig *other, const struct scene *scene, unsigned number, const struct nmx_options *options);
 void rig_leave(struct rig *rig);
+
+/* A frame of RIG_LEN with this number, to an address that nobody has. */
+void rig_write(uint8_t *data, uint64_t id);
+void rig_check(const uint8_t *data, uint64_t id);
+void rig_put(struct nmx_tx *tx, uint64_t first, uint32_t count); /* and syncs.  There must be room */
 
 void rig_on_packets(struct nmx_rx *rx, int err, void *arg); /* checks, counts; done when all has come */
 void rig_on_room(struct nmx_tx *tx, int err, void *arg);    /* sends up to to_send in batches of changing sizes */

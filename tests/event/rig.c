@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
+#include <string.h>
+
 #include "contract.h"
 
 /* ---- a rig */
@@ -67,6 +69,33 @@ void rig_send(struct rig *rig, nmx_on_room *fn)
 
 void rig_run(struct rig *rig, const bool *done) { loop_run(rig->kind, rig->loop, done); }
 
+/* ---- packets: a switch looks at addresses, so all of them have some */
+
+enum { HEADER = 14 };
+
+void rig_write(uint8_t *data, uint64_t id)
+{
+	static const uint8_t header[HEADER] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0x88, 0xb5 };
+
+	memcpy(data, header, HEADER);
+	support_write(data + HEADER, RIG_LEN - HEADER, id);
+}
+
+void rig_check(const uint8_t *data, uint64_t id) { support_check(data + HEADER, RIG_LEN - HEADER, id); }
+
+void rig_put(struct nmx_tx *tx, uint64_t first, uint32_t count)
+{
+	uint8_t data[RIG_LEN];
+
+	if (nmx_tx_space(tx) < count) /* the ring may not have looked lately */
+		require(nmx_tx_sync(tx) >= 0);
+	for (uint64_t id = first; id < first + count; id++) {
+		rig_write(data, id);
+		require_result(nmx_tx_send(tx, data, sizeof(data)), 0);
+	}
+	require(nmx_tx_sync(tx) >= 0);
+}
+
 /* ---- traffic */
 
 void rig_on_packets(struct nmx_rx *rx, int err, void *arg)
@@ -87,7 +116,7 @@ void rig_on_packets(struct nmx_rx *rx, int err, void *arg)
 		if (rig->take_most && taken++ == rig->take_most)
 			break;
 		require_equal(frame.len, RIG_LEN);
-		support_check(frame.data, frame.len, rig->received++);
+		rig_check(frame.data, rig->received++);
 	}
 	if (rig->to_send && rig->received == rig->to_send)
 		rig->done = true;
@@ -113,7 +142,7 @@ void rig_on_room(struct nmx_tx *tx, int err, void *arg)
 	require(nmx_tx_space(tx) > 0);
 	require(nmx_tx_reserve(tx, count < left ? count : (uint32_t)left, &batch) > 0);
 	while ((data = nmx_batch_packet(&batch, RIG_LEN)))
-		support_write(data, RIG_LEN, rig->sent++);
+		rig_write(data, rig->sent++);
 	nmx_batch_commit(&batch);
 	if (rig->sent < rig->to_send)
 		rig->kind->tx_want(rig->sender, 1 + support_random(&rig->random, rig->slots));

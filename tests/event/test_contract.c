@@ -4,17 +4,22 @@
 
 #include "contract.h"
 
+static bool link_ports(struct link *link, const char *from, const char *to, const struct nmx_options *options)
+{
+	link->tx_port = support_open(from, options);
+	link->rx_port = support_open(to, options);
+	link->tx = support_tx(link->tx_port, 0);
+	link->rx = support_rx(link->rx_port, 0);
+	return true;
+}
+
 static bool pipe_link(struct link *link, unsigned number, const struct nmx_options *options)
 {
 	char ends[2][32];
 
 	snprintf(ends[0], sizeof(ends[0]), "e{%u", number);
 	snprintf(ends[1], sizeof(ends[1]), "e}%u", number);
-	link->tx_port = support_open(ends[0], options);
-	link->rx_port = support_open(ends[1], options);
-	link->tx = support_tx(link->tx_port, 0);
-	link->rx = support_rx(link->rx_port, 0);
-	return true;
+	return link_ports(link, ends[0], ends[1], options);
 }
 
 static bool loop_link(struct link *link, unsigned number, const struct nmx_options *options)
@@ -26,14 +31,35 @@ static bool loop_link(struct link *link, unsigned number, const struct nmx_optio
 	return true;
 }
 
+/* Two ports of a switch for each link, the sender one that waits for its destination. */
+static bool switch_link(struct link *link, unsigned number, const struct nmx_options *options)
+{
+	char ports[2][32];
+
+	snprintf(ports[0], sizeof(ports[0]), "vale%u:from@block", number);
+	snprintf(ports[1], sizeof(ports[1]), "vale%u:to", number);
+	return link_ports(link, ports[0], ports[1], options);
+}
+
+enum { LOOP, PIPE, SWITCH, PLACES };
+
 int main(void)
 {
-	static const struct place places[] = { { "pipe", pipe_link, "far{1", "far}1" }, { "loop", loop_link, NULL, NULL } };
-	int failed;
+	static const struct place places[] = {
+		[LOOP] = { "loop", loop_link, NULL, NULL },
+		[PIPE] = { "pipe", pipe_link, "far{1", "far}1" },
+		[SWITCH] = { "switch", switch_link, "vale99:far", "vale99:near@block" },
+	};
+	static const struct contract_case *const everywhere[] = { contract_single, contract_life, contract_traffic, contract_full };
+	int failed = 0;
 
 	if (support_make_directory(NULL) < 0)
 		return 1;
-	failed = contract_run(contract_single, places, 2) + contract_run(contract_life, places, 2) +
-	         contract_run(contract_traffic, places, 2) + contract_run(contract_full, places, 2) + contract_run(contract_peers, places, 1);
+	for (unsigned i = 0; i < sizeof(everywhere) / sizeof(everywhere[0]); i++)
+		failed += contract_run(everywhere[i], places, PLACES);
+	failed += contract_run(contract_taken, &places[LOOP], 2);
+	failed += contract_run(contract_rest, &places[PIPE], 2) + contract_run(contract_amount, &places[PIPE], 1) +
+	          contract_run(contract_load, &places[PIPE], 2);
+	failed += contract_run(contract_peers, &places[PIPE], 1) + contract_run(contract_members, &places[SWITCH], 1);
 	return support_remove_directory(NULL) < 0 || failed ? 1 : 0;
 }

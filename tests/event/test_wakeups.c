@@ -98,9 +98,11 @@ int main(int argc, char **argv)
 		BY(no_wakeup_is_lost_between_processes, poll),
 #ifdef HAVE_UV
 		BY(no_wakeup_is_lost_between_threads, uv),
+		BY(no_wakeup_is_lost_in_a_switch, uv),
 #endif
 #ifdef HAVE_URING
 		BY(no_wakeup_is_lost_between_threads, uring),
+		BY(no_wakeup_is_lost_in_a_switch, uring),
 #endif
 	};
 

@@ -143,7 +143,10 @@ static void room_run(struct side *side)
 			put(side);
 		pause_a_little(side);
 	}
-	require(!side->first || nmx_tx_drain(side->tx, NEVER_MS) == 0);
+	if (side->first)
+		require_result(nmx_tx_drain(side->tx, NEVER_MS), 0);
+	else
+		require_result(nmx_rx_sync(side->rx), 0); /* gives the last ones back */
 }
 
 /* ---- loops */

@@ -12,7 +12,7 @@
 
 #define NIC_IFS      100 /* of the memory that all interfaces share */
 #define PRIVATE_IFS  12
-#define NUM_RINGS    64
+#define NUM_RINGS    200
 #define NUM_BUFS     24576u
 #define RING_SIZE    (sizeof(struct netmap_ring) + STANDIN_SLOTS * sizeof(struct netmap_slot))
 
@@ -255,6 +255,8 @@ void standin_drop_rings(struct port *port)
 		for (uint32_t i = 0; i < rings_of(port, tx); i++) {
 			struct kring *k = &port->kring[tx][i];
 
+			if (k->num_slots == 0)
+				continue; /* there was no place for it */
 			for (uint32_t s = 0; s < k->num_slots && !(port->kind == PIPE_END && !tx); s++)
 				standin_free_buf(m, owner_of(port, tx, i, s));
 			m->ring_used[(k->ofs - pages((size_t)m->if_num * STANDIN_IF_SIZE)) / m->ring_size] = false;

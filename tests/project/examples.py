@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""examples.py SOURCE_ROOT EXAMPLES_BUILD_DIR MIDDLEBOX: runs every example, and checks what it says."""
+"""examples.py SOURCE_ROOT EXAMPLES_BUILD_DIR MIDDLEBOX: runs every example, and checks what it says; under the command in
+$EXAMPLES_UNDER (make leaks: valgrind), if that is set."""
 
 import os
 import pathlib
@@ -21,10 +22,11 @@ class Examples:
         self.folder = folder
         self.env = dict(os.environ, NMX_DIR=directory)
         self.used = set()
+        self.under = os.environ.get('EXAMPLES_UNDER', '').split()
 
     def start(self, name, *args):
         self.used.add(name)
-        return subprocess.Popen([self.folder / name, *args], env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        return subprocess.Popen([*self.under, self.folder / name, *args], env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                 text=True)
 
     def finish(self, process, pattern):
@@ -35,7 +37,7 @@ class Examples:
             sys.exit(f'{process.args} did not end; it said: {process.communicate()[0]}')
         if process.returncode or not re.fullmatch(pattern, said, re.S):
             sys.exit(f'{process.args} ended with {process.returncode} and said:\n{said}\nexpected: {pattern}')
-        print(f'{pathlib.Path(process.args[0]).name}: {said.strip().splitlines()[-1]}')
+        print(f'{pathlib.Path(process.args[len(self.under)]).name}: {said.strip().splitlines()[-1]}')
 
     def run(self, pattern, name, *args):
         self.finish(self.start(name, *args), pattern)
@@ -195,14 +197,18 @@ def forward_error_correction(examples, scratch):
 def workers(examples):
     """Each worker moves what is in its ring; on one CPU, on two if there are two; until it is interrupted."""
     cpus = sorted(os.sched_getaffinity(0))
+    rates = r'worker 0 on CPU \d+: .* Mpps.*\n'
     for named in ((), ('-c', f'{cpus[-1]}'), ('-c', f'{cpus[-1]},{cpus[0]}')):
         each = ''.join(rf'worker {i} on CPU \d+: 20000 packets\n' for i in range(4))
         receive = examples.start('thread_per_ring', 'receive', 'r}1@conf:rings=4', *named)
         examples.run('.*' + each + r'in all 80000 packets\n', 'thread_per_ring', 'send', 'r{1@conf:rings=4', '-n', '20000', *named)
         examples.finish(receive, '.*' + each + r'in all 80000 packets\n')
+    receive = examples.start('thread_per_ring', 'receive', 'vale0:to@conf:rings=4', '-n', '20000')
+    until_it_says(receive, rates)  # in a switch, what is sent to nobody is gone
+    examples.run('.*' + each + r'in all 80000 packets\n', 'thread_per_ring', 'send', 'vale0:from@conf:rings=4@block', '-n', '20000')
+    examples.finish(receive, '.*' + each + r'in all 80000 packets\n')
     endless = examples.start('thread_per_ring', 'receive', 'null:')
-    if not any(line.startswith('worker 0 on CPU') for line in iter(endless.stdout.readline, '')):  # until a look at the rates
-        sys.exit(f'thread_per_ring says nothing of rates, and ended with {endless.wait()}')
+    until_it_says(endless, rates)
     endless.send_signal(signal.SIGINT)
     examples.finish(endless, r'.*worker 0 on CPU \d+: \d+ packets\nin all \d+ packets\n')
     examples.run(r'.*worker 0 on CPU \d+: 0 packets\n.*', 'thread_per_ring', 'receive', 'quiet}1', '-t', '1')
