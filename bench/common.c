@@ -97,6 +97,7 @@ bool window_over(struct window *w, uint64_t count, struct meeting *m)
 	uint64_t now = now_ns();
 
 	if (!w->began_at && now >= w->start) {
+		w->end += now - w->start;
 		w->began_at = now;
 		w->before = count;
 	}

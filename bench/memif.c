@@ -67,7 +67,9 @@ static int hear(const struct memif *m, struct message *message)
 		char space[CMSG_SPACE(sizeof(int))];
 	} control;
 	struct iovec part = { message, sizeof(*message) };
-	struct msghdr packet = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+	struct msghdr packet = {
+		.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)
+	};
 	struct cmsghdr *c;
 	int fd = -1;
 
@@ -92,13 +94,18 @@ static void add_region(struct memif *m, const struct message *message, int fd)
 	close(fd);
 }
 
+static uint8_t *region_at(const struct memif *m, uint32_t index)
+{
+	if (index < MEMIF_REGIONS && m->region[index])
+		return m->region[index];
+	die("memif", "the client has a ring nowhere");
+}
+
 static void add_ring(struct memif *m, const struct message *message, int fd)
 {
-	struct memif_ring *ring;
+	struct memif_ring *ring =
+	    (struct memif_ring *)(void *)(region_at(m, message->ring.region) + message->ring.offset);
 
-	if (message->ring.region >= MEMIF_REGIONS || !m->region[message->ring.region])
-		die("memif", "a ring is nowhere");
-	ring = (struct memif_ring *)(void *)(m->region[message->ring.region] + message->ring.offset);
 	if (ring->cookie != COOKIE)
 		die("memif", "a ring is not one");
 	m->mask = (1u << message->ring.log2_slots) - 1;
@@ -113,8 +120,9 @@ static void add_ring(struct memif *m, const struct message *message, int fd)
 
 void memif_accept(struct memif *m, int listening)
 {
-	const struct message hello = { HELLO, .hello = { "nmx-bench", VERSION, VERSION, MEMIF_REGIONS - 1, 0, 0, MOST_LOG2_SLOTS } },
-	                     ack = { ACK, .all = { 0 } };
+	const struct message hello = { HELLO, .hello = { "nmx-bench", VERSION, VERSION, MEMIF_REGIONS - 1, 0, 0,
+		                                         MOST_LOG2_SLOTS } },
+			     ack = { ACK, .all = { 0 } };
 	struct message message;
 
 	if ((m->fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC)) < 0)
@@ -130,16 +138,14 @@ void memif_accept(struct memif *m, int listening)
 		else if (message.type == CONNECT)
 			break;
 		else if (message.type != INIT)
-			die("memif", message.type == DISCONNECT ? message.disconnect.reason : "the client speaks in riddles");
+			die("memif",
+			    message.type == DISCONNECT ? message.disconnect.reason : "the client speaks in riddles");
 	}
 	if (!m->to_client || !m->from_client)
 		die("memif", "the client has no rings");
 }
 
-void memif_let_go(struct memif *m)
-{
-	say(m, &(struct message){ CONNECTED, .name = "nmx-bench" });
-}
+void memif_let_go(struct memif *m) { say(m, &(struct message){ CONNECTED, .name = "nmx-bench" }); }
 
 void memif_outlive(struct memif *m)
 {

@@ -52,7 +52,8 @@ void memif_outlive(struct memif *m);
 
 static inline uint32_t memif_pending(const struct memif_ring *r)
 {
-	return (uint16_t)(atomic_load_explicit(&r->head, memory_order_acquire) - atomic_load_explicit(&r->tail, memory_order_relaxed));
+	return (uint16_t)(atomic_load_explicit(&r->head, memory_order_acquire) -
+	                  atomic_load_explicit(&r->tail, memory_order_relaxed));
 }
 
 /* Of those that are pending, the i-th. */
@@ -68,7 +69,8 @@ static inline uint8_t *memif_data(const struct memif *m, const struct memif_desc
 
 static inline void memif_advance(struct memif_ring *r, uint32_t n)
 {
-	atomic_store_explicit(&r->tail, (uint16_t)(atomic_load_explicit(&r->tail, memory_order_relaxed) + n), memory_order_release);
+	atomic_store_explicit(&r->tail, (uint16_t)(atomic_load_explicit(&r->tail, memory_order_relaxed) + n),
+	                      memory_order_release);
 }
 
 #endif

@@ -19,8 +19,8 @@ static struct spread spread_of(double *values, int n)
 	return (struct spread){ quantile(values, n, 0.25), quantile(values, n, 0.5), quantile(values, n, 0.75) };
 }
 
-struct outcome take_turns(int pairs, double (*run)(const void *who, const void *what), const void *ours, const void *theirs,
-                          const void *what)
+struct outcome take_turns(int pairs, double (*run)(const void *who, const void *what), const void *ours,
+                          const void *theirs, const void *what)
 {
 	double a[MOST_PAIRS] = { 0 }, b[MOST_PAIRS] = { 0 }, ratio[MOST_PAIRS] = { 0 };
 
@@ -37,26 +37,28 @@ struct outcome take_turns(int pairs, double (*run)(const void *who, const void *
 	return (struct outcome){ spread_of(a, pairs), spread_of(b, pairs), spread_of(ratio, pairs) };
 }
 
-void tell_json(const char *name, const char *contest, const struct outcome *o, const char *unit, double goal, const char *better)
+void tell_json(const char *name, const char *contest, const struct outcome *o, const char *unit, double goal,
+               const char *better)
 {
 	printf("{\"case\":\"%s\",", name);
 	if (contest)
 		printf("\"contest\":\"%s\",", contest);
-	printf("\"ours\":%.4g,\"ours_low\":%.4g,\"ours_high\":%.4g,\"baseline\":%.4g,\"baseline_low\":%.4g,\"baseline_high\":%.4g,",
+	printf("\"ours\":%.4g,\"ours_low\":%.4g,\"ours_high\":%.4g,\"baseline\":%.4g,\"baseline_low\":%.4g,"
+	       "\"baseline_high\":%.4g,",
 	       o->ours.middle, o->ours.low, o->ours.high, o->theirs.middle, o->theirs.low, o->theirs.high);
-	printf("\"unit\":\"%s\",\"ratio\":%.3f,\"low\":%.3f,\"high\":%.3f,\"goal\":%g,\"better\":\"%s\"}\n", unit, o->ratio.middle,
-	       o->ratio.low, o->ratio.high, goal, better);
+	printf("\"unit\":\"%s\",\"ratio\":%.3f,\"low\":%.3f,\"high\":%.3f,\"goal\":%g,\"better\":\"%s\"}\n", unit,
+	       o->ratio.middle, o->ratio.low, o->ratio.high, goal, better);
 }
 
 void tell_head(const struct options *options)
 {
 	if (!options->json)
-		printf("%-22s %-14s %7s %15s %7s %15s %6s %12s\n", "case", "ours/theirs", "ours", "[Mpps]", "theirs", "[Mpps]",
-		       "ratio", "[quartiles]");
+		printf("%-22s %-14s %7s %15s %7s %15s %6s %12s\n", "case", "ours/theirs", "ours", "[Mpps]", "theirs",
+		       "[Mpps]", "ratio", "[quartiles]");
 }
 
-void tell(const struct options *options, const char *name, const struct pairing *pairing, const struct outcome *o, double goal,
-          const char *verdict, const char *what)
+void tell(const struct options *options, const char *name, const struct pairing *pairing, const struct outcome *o,
+          double goal, const char *verdict, const char *what)
 {
 	char who[40];
 
@@ -76,7 +78,9 @@ static _Noreturn void usage(const struct program *p, const char *offending)
 {
 	const char *name = program_invocation_short_name;
 
-	fprintf(stderr, "%s: \"%s\" is neither an option nor a case\nusage: %s [--quick] [--json] [--pairs=N] [--contest=A/B]...%s [CASE...]\ncases:",
+	fprintf(stderr,
+	        "%s: \"%s\" is neither an option nor a case\nusage: %s [--quick] [--json] [--pairs=N] "
+	        "[--contest=A/B]...%s [CASE...]\ncases:",
 	        name, offending, name, p->own_options ? p->own_options : "");
 	p->print_cases();
 	fputs("\ncontenders:", stderr);

@@ -16,16 +16,18 @@ struct outcome {
 };
 
 /* run: one run of a contender, of what has to be done; its figure. */
-struct outcome take_turns(int pairs, double (*run)(const void *who, const void *what), const void *ours, const void *theirs,
-                          const void *what);
+struct outcome take_turns(int pairs, double (*run)(const void *who, const void *what), const void *ours,
+                          const void *theirs, const void *what);
 /* One object on a line.  contest: who; may be NULL. */
-void tell_json(const char *name, const char *contest, const struct outcome *o, const char *unit, double goal, const char *better);
+void tell_json(const char *name, const char *contest, const struct outcome *o, const char *unit, double goal,
+               const char *better);
 
 /* ---- programs with several contenders */
 
 struct contender {
 	const char *name;
-	void (*missing)(const char *directory, char *why, size_t size); /* fills in why it cannot take part; may be NULL */
+	void (*missing)(const char *directory, char *why,
+	                size_t size); /* fills in why it cannot take part; may be NULL */
 };
 struct pairing {
 	const struct contender *ours, *theirs;
@@ -36,9 +38,9 @@ struct program {
 	const struct contender *const *contenders; /* NULL: the end */
 	const struct pairing *usual;               /* the same */
 	bool (*is_case)(const char *name);
-	void (*print_cases)(void);              /* to stderr, with a blank before each */
-	const char *own_options;                /* for the usage; may be NULL */
-	bool (*parse_own)(const char *option);  /* may be NULL */
+	void (*print_cases)(void);             /* to stderr, with a blank before each */
+	const char *own_options;               /* for the usage; may be NULL */
+	bool (*parse_own)(const char *option); /* may be NULL */
 };
 struct options {
 	bool quick, json;
@@ -56,7 +58,7 @@ bool takes_part(const struct options *options, const struct contender *c);
 
 void tell_head(const struct options *options);
 /* In million packets a second. */
-void tell(const struct options *options, const char *name, const struct pairing *pairing, const struct outcome *o, double goal,
-          const char *verdict, const char *what);
+void tell(const struct options *options, const char *name, const struct pairing *pairing, const struct outcome *o,
+          double goal, const char *verdict, const char *what);
 
 #endif

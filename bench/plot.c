@@ -11,16 +11,18 @@
 enum { WIDTH = 360, HEIGHT = 240, LEFT = 64, TOP = 40, GAP = 40, BOTTOM = 56, INSET = 24, LEGEND = 20, TICKS = 5 };
 
 /* With a background of its own, for the page that shows it may follow another scheme than what shows it. */
-static const char style[] = "<style>\n"
-			    "  text { font: 12px sans-serif; fill: #24292f; }\n"
-			    "  .ground { fill: #ffffff; } .grid { stroke: #d0d7de; } .axis { stroke: #57606a; }\n"
-			    "  .line { fill: none; stroke-width: 2; } .c0 { stroke: #0a5cad; } .c1 { stroke: #b3470b; stroke-dasharray: 7 3; }\n"
-			    "  .d0 { fill: #0a5cad; } .d1 { fill: #b3470b; }\n"
-			    "  @media (prefers-color-scheme: dark) {\n"
-			    "    text { fill: #e6edf3; } .ground { fill: #0d1117; } .grid { stroke: #30363d; } .axis { stroke: #8b949e; }\n"
-			    "    .c0 { stroke: #6cb6ff; } .c1 { stroke: #f0883e; } .d0 { fill: #6cb6ff; } .d1 { fill: #f0883e; }\n"
-			    "  }\n"
-			    "</style>\n";
+static const char style[] =
+    "<style>\n"
+    "  text { font: 12px sans-serif; fill: #24292f; }\n"
+    "  .ground { fill: #ffffff; } .grid { stroke: #d0d7de; } .axis { stroke: #57606a; }\n"
+    "  .line { fill: none; stroke-width: 2; } .c0 { stroke: #0a5cad; } .c1 { stroke: #b3470b; stroke-dasharray: 7 3; "
+    "}\n"
+    "  .d0 { fill: #0a5cad; } .d1 { fill: #b3470b; }\n"
+    "  @media (prefers-color-scheme: dark) {\n"
+    "    text { fill: #e6edf3; } .ground { fill: #0d1117; } .grid { stroke: #30363d; } .axis { stroke: #8b949e; }\n"
+    "    .c0 { stroke: #6cb6ff; } .c1 { stroke: #f0883e; } .d0 { fill: #6cb6ff; } .d1 { fill: #f0883e; }\n"
+    "  }\n"
+    "</style>\n";
 
 void curve_add(struct curve *c, uint32_t x, double y)
 {
@@ -76,46 +78,60 @@ static void write_axes(FILE *f, const struct panel *p, const struct scale *s, bo
 
 		fprintf(f, "<path class=\"%s\" d=\"M%.1f %.1fh%d\"/>\n", i ? "grid" : "axis", s->left, y, WIDTH);
 		if (first)
-			fprintf(f, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%g</text>\n", s->left - 8, y + 4, value);
+			fprintf(f, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%g</text>\n", s->left - 8, y + 4,
+			        value);
 	}
 	for (int i = 0; i < c->points; i++) {
 		double x = x_of(s, c->x[i]);
 
-		fprintf(f, "<path class=\"axis\" d=\"M%.1f %dv6\"/>\n<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%u</text>\n", x,
-		        TOP + HEIGHT, x, TOP + HEIGHT + 20, c->x[i]);
+		fprintf(f,
+		        "<path class=\"axis\" d=\"M%.1f %dv6\"/>\n<text x=\"%.1f\" y=\"%d\" "
+		        "text-anchor=\"middle\">%u</text>\n",
+		        x, TOP + HEIGHT, x, TOP + HEIGHT + 20, c->x[i]);
 	}
 	fprintf(f, "<path class=\"axis\" d=\"M%.1f %dv%d\"/>\n", s->left, TOP, HEIGHT);
-	fprintf(f, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>\n", s->left + WIDTH / 2.0, TOP + HEIGHT + 42, p->label);
+	fprintf(f, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>\n", s->left + WIDTH / 2.0,
+	        TOP + HEIGHT + 42, p->label);
 }
 
 static void write_curve(FILE *f, const struct curve *c, const struct scale *s, int number)
 {
-	double legend = s->left + number * WIDTH / MOST_CURVES;
+	double legend = s->left + number * (double)WIDTH / MOST_CURVES;
 
 	fprintf(f, "<path class=\"line c%d\" d=\"", number);
 	for (int i = 0; i < c->points; i++)
 		fprintf(f, "%c%.1f %.1f", i ? 'L' : 'M', x_of(s, c->x[i]), y_of(s, c->y[i]));
 	fputs("\"/>\n", f);
 	for (int i = 0; i < c->points; i++)
-		fprintf(f, "<circle class=\"d%d\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"><title>%u: %.1f</title></circle>\n", number,
-		        x_of(s, c->x[i]), y_of(s, c->y[i]), c->x[i], c->y[i]);
-	fprintf(f, "<path class=\"line c%d\" d=\"M%.1f %dh28\"/>\n<circle class=\"d%d\" cx=\"%.1f\" cy=\"%d\" r=\"4\"/>\n", number, legend,
-	        LEGEND, number, legend + 14, LEGEND);
+		fprintf(f, "<circle class=\"d%d\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"><title>%u: %.1f</title></circle>\n",
+		        number, x_of(s, c->x[i]), y_of(s, c->y[i]), c->x[i], c->y[i]);
+	fprintf(f,
+	        "<path class=\"line c%d\" d=\"M%.1f %dh28\"/>\n<circle class=\"d%d\" cx=\"%.1f\" cy=\"%d\" "
+	        "r=\"4\"/>\n",
+	        number, legend, LEGEND, number, legend + 14, LEGEND);
 	fprintf(f, "<text x=\"%.1f\" y=\"%d\">%s</text>\n", legend + 36, LEGEND + 4, c->name);
+}
+
+static FILE *open_file(const char *path)
+{
+	FILE *f = fopen(path, "we");
+
+	if (f)
+		return f;
+	die(path, strerror(errno));
 }
 
 void write_plot(const char *path, const char *label, const struct panel *panel, int panels)
 {
 	const int width = LEFT + panels * (WIDTH + GAP), height = TOP + HEIGHT + BOTTOM;
 	const double step = round_step(highest(panel, panels));
-	FILE *f = fopen(path, "we");
+	FILE *f = open_file(path);
 
-	if (!f)
-		die(path, strerror(errno));
-	fprintf(f, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\">\n%s", width, height, width,
-	        height, style);
+	fprintf(f, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\">\n%s",
+	        width, height, width, height, style);
 	fprintf(f, "<rect class=\"ground\" width=\"%d\" height=\"%d\"/>\n", width, height);
-	fprintf(f, "<text transform=\"translate(18 %d) rotate(-90)\" text-anchor=\"middle\">%s</text>\n", TOP + HEIGHT / 2, label);
+	fprintf(f, "<text transform=\"translate(18 %d) rotate(-90)\" text-anchor=\"middle\">%s</text>\n",
+	        TOP + HEIGHT / 2, label);
 	for (int i = 0; i < panels; i++) {
 		const struct panel *p = &panel[i];
 		const struct curve *c = &p->curve[0];

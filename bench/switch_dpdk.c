@@ -35,7 +35,8 @@ static void dpdk_prepare(const struct switch_plan *plan)
 }
 
 /* In the sender's place. */
-static void dpdk_switch(const struct switch_contender *c, const struct switch_plan *plan, struct meeting *m, uint32_t index)
+static void dpdk_switch(const struct switch_contender *c, const struct switch_plan *plan, struct meeting *m,
+                        uint32_t index)
 {
 	static struct testpmd t;
 	char devices[256] = "--single-file-segments", path[64];
@@ -46,7 +47,8 @@ static void dpdk_switch(const struct switch_contender *c, const struct switch_pl
 		size_t used = strlen(devices);
 
 		socket_path(path, sizeof(path), plan, i);
-		snprintf(devices + used, sizeof(devices) - used, " --vdev=net_memif%d,zero-copy=yes,rsize=%d,socket-abstract=no,socket=%s", i,
+		snprintf(devices + used, sizeof(devices) - used,
+		         " --vdev=net_memif%d,zero-copy=yes,rsize=%d,socket-abstract=no,socket=%s", i,
 		         __builtin_ctz(plan->base.slots), path);
 	}
 	testpmd_start(&t, &(struct testpmd_setup){ .devices = devices,
@@ -62,7 +64,8 @@ static void dpdk_switch(const struct switch_contender *c, const struct switch_pl
 }
 
 /* A batch, if there is room for it: packets. */
-static uint32_t put(const struct switch_plan *plan, const struct memif *to, const struct header *header, uint64_t seed)
+static uint32_t put(const struct switch_plan *plan, const struct memif *to, const struct header *header,
+                    uint64_t seed)
 {
 	if (memif_pending(to->to_client) < plan->base.batch)
 		return 0;
@@ -122,6 +125,8 @@ static void dpdk_missing(const char *directory, char *why, size_t size)
 		snprintf(why, size, "dpdk-testpmd is not installed (Debian: dpdk-dev, librte-net-memif23)");
 }
 
-const struct switch_contender dpdk_switch_contender = {
-	.is = { "dpdk", dpdk_missing }, .send = dpdk_switch, .receive = dpdk_ends, .prepare = dpdk_prepare, .only_one = true
-};
+const struct switch_contender dpdk_switch_contender = { .is = { "dpdk", dpdk_missing },
+	                                                .send = dpdk_switch,
+	                                                .receive = dpdk_ends,
+	                                                .prepare = dpdk_prepare,
+	                                                .only_one = true };

@@ -205,8 +205,12 @@ void growth(const char *directory, bool json, const char *svg)
 {
 	static const uint32_t ports[] = { 2, 16, 128, 254 }, addresses[] = { 10, 1000, 100000 };
 	struct panel panels[2] = {
-		{ .label = "ports of the switch (logarithmic)", .curves = 2, .curve = { { .name = "to all ports in turn" }, { .name = "to one port" } } },
-		{ .label = "addresses behind one port (logarithmic)", .curves = 1, .curve = { { .name = "to all addresses" } } },
+		{ .label = "ports of the switch (logarithmic)",
+		  .curves = 2,
+		  .curve = { { .name = "to all ports in turn" }, { .name = "to one port" } } },
+		{ .label = "addresses behind one port (logarithmic)",
+		  .curves = 1,
+		  .curve = { { .name = "to all addresses" } } },
 	};
 
 	for (size_t i = 0; i < sizeof(ports) / sizeof(*ports); i++)

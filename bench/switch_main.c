@@ -18,15 +18,17 @@ enum { TRIES = 5, SLOTS = 1024, LAB_PAIRS = 1 + FLOOD_RECEIVERS, NUM_CASES = NUM
 
 static const char *const shapes[NUM_SHAPES] = { [ONE] = "one", [FLOOD] = "flood", [TWO] = "two" };
 static const uint32_t lengths[] = { 60, 1500 }, batches[] = { 32, 256 };
-static const struct contender *const contenders[] = { &switch_contender.is, &blocking_contender.is, &pipe_contender.is,
-	                                              &bridge_contender.is, &dpdk_switch_contender.is, &copy_contender.is, NULL };
+static const struct contender *const contenders[] = { &switch_contender.is,
+	                                              &blocking_contender.is,
+	                                              &pipe_contender.is,
+	                                              &bridge_contender.is,
+	                                              &dpdk_switch_contender.is,
+	                                              &copy_contender.is,
+	                                              NULL };
 static const struct pairing usual[] = {
-	{ &switch_contender.is, &copy_contender.is },
-	{ &switch_contender.is, &pipe_contender.is },
-	{ &blocking_contender.is, &pipe_contender.is },
-	{ &switch_contender.is, &bridge_contender.is },
-	{ &switch_contender.is, &dpdk_switch_contender.is },
-	{ 0 },
+	{ &switch_contender.is, &copy_contender.is },        { &switch_contender.is, &pipe_contender.is },
+	{ &blocking_contender.is, &pipe_contender.is },      { &switch_contender.is, &bridge_contender.is },
+	{ &switch_contender.is, &dpdk_switch_contender.is }, { 0 },
 };
 
 static struct meeting *meeting;
@@ -118,7 +120,10 @@ static struct switch_case case_number(uint32_t i)
 	return c;
 }
 
-static bool begins_with(const char *name, const char *beginning) { return strncmp(name, beginning, strlen(beginning)) == 0; }
+static bool begins_with(const char *name, const char *beginning)
+{
+	return strncmp(name, beginning, strlen(beginning)) == 0;
+}
 
 static bool is_case(const char *name)
 {
@@ -166,7 +171,7 @@ static bool can(const struct contender *who, enum shape shape)
 
 static void measure(struct switch_case *c, const struct options *options)
 {
-	c->plan.base.seconds = options->quick ? 0.1 : 0.4;
+	c->plan.base.seconds = options->quick ? 0.1 : 0.2;
 	for (int i = 0; i < options->num_pairings; i++) {
 		const struct pairing *p = &options->pairing[i];
 		const double goal = goal_of(p, &c->plan);
