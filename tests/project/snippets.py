@@ -56,7 +56,8 @@ class Snippets:
         if unused or not names:
             sys.exit(f'{driver} calls nothing of {unused or names}')
         program = self.scratch / 'driver'
-        run(self.compiler + [standard(calls), f'-DSNIPPETS="{both}"', '-o', str(program), str(driver)] + self.link + [f'-l{name}' for name in libraries])
+        run(self.compiler + [standard(calls), f'-DSNIPPETS="{both}"', '-o', str(program), str(driver)] + self.link
+            + [f'-l{name}' for name in libraries])
         run([str(program)], env=dict(os.environ, NMX_DIR=str(self.scratch)))
         return names
 
