@@ -7,7 +7,7 @@
 #   make bench      measures pipes against a bare loop (BENCH="--quick turn-spin": options and cases)
 #   make bench-event  measures event loops against spinning loops and eventfds
 #   make bench-xdp  measures interfaces against a bare AF_XDP loop, AF_PACKET and DPDK; root only, as it makes its own
-#   make bench-switch  measures switches against a bare copying loop, pipes and the kernel's bridge (root for that one)
+#   make bench-switch  measures switches against a bare copying loop, pipes, DPDK and the kernel's bridge (root for that one)
 #   make instructions  instructions per packet of the inlines, by gcc and clang
 #   make sanitize   the tests under AddressSanitizer with UndefinedBehaviorSanitizer, and under ThreadSanitizer
 #   make checked    the tests with a checked library

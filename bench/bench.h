@@ -6,7 +6,9 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct plan {
 	uint32_t batch, len;
@@ -54,6 +56,10 @@ _Noreturn void die(const char *what, const char *why);
 uint64_t now_ns(void);
 void two_cpus(int cpu[2]); /* the first two processors that we may use */
 void pin(int cpu);
+void *shared_memory(size_t size); /* with the processes that are made from now on; zero */
+pid_t fork_pinned(int cpu);       /* a process on this processor, that ends with its parent; 0 in it */
+/* Waits for so many of them; one that did not end well is the end of all. */
+void wait_for(const char *what, int processes);
 double quantile(double *values, int n, double q); /* sorts them */
 const char *temporary_directory(void); /* goes, with what is in it, when the calling process and its children have ended */
 bool named_in(const char *name, char **names);    /* no names: all are meant */

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* What every benchmark needs: an end with a reason, a clock, processors, medians. */
+/* What every benchmark needs: an end with a reason, a clock, processors, processes, windows of time, medians. */
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -47,6 +51,62 @@ void pin(int cpu)
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
 	sched_setaffinity(0, sizeof(set), &set);
+}
+
+void *shared_memory(size_t size)
+{
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		die("mmap", strerror(errno));
+	return memory;
+}
+
+pid_t fork_pinned(int cpu)
+{
+	pid_t pid;
+
+	fflush(stdout);
+	if ((pid = fork()) < 0)
+		die("fork", strerror(errno));
+	if (pid > 0)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	pin(cpu);
+	return 0;
+}
+
+void wait_for(const char *what, int processes)
+{
+	int status;
+
+	for (int i = 0; i < processes; i++)
+		if (waitpid(-1, &status, 0) < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
+			die(what, "a run did not end well");
+}
+
+struct window window_open(const struct plan *plan)
+{
+	uint64_t now = now_ns();
+
+	return (struct window){ .start = now + (uint64_t)(plan->seconds * 1e8), .end = now + (uint64_t)(plan->seconds * 1.1e9) };
+}
+
+bool window_over(struct window *w, uint64_t count, struct meeting *m)
+{
+	uint64_t now = now_ns();
+
+	if (!w->began_at && now >= w->start) {
+		w->end += now - w->start;
+		w->began_at = now;
+		w->before = count;
+	}
+	if (!w->began_at || now < w->end)
+		return false;
+	m->stop = 1;
+	m->count = count - w->before;
+	m->elapsed_ns = now - w->began_at;
+	return true;
 }
 
 static int by_value(const void *a, const void *b)

@@ -1,43 +1,17 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* Runs cases: two contenders in turns, pair by pair, and what is told of them. */
+/* The cases of nmx-bench and nmx-bench-event. */
 #include <errno.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bench.h"
+#include "pairs.h"
 
 enum { PAIRS = 15, QUICK_PAIRS = 11, SLOTS = 1024 };
-
-struct window window_open(const struct plan *plan)
-{
-	uint64_t now = now_ns();
-
-	return (struct window){ .start = now + (uint64_t)(plan->seconds * 1e8), .end = now + (uint64_t)(plan->seconds * 1.1e9) };
-}
-
-bool window_over(struct window *w, uint64_t count, struct meeting *m)
-{
-	uint64_t now = now_ns();
-
-	if (!w->began_at && now >= w->start) {
-		w->began_at = now;
-		w->before = count;
-	}
-	if (!w->began_at || now < w->end)
-		return false;
-	m->stop = 1;
-	m->count = count - w->before;
-	m->elapsed_ns = now - w->began_at;
-	return true;
-}
 
 void meet(struct meeting *m)
 {
@@ -46,40 +20,39 @@ void meet(struct meeting *m)
 		sched_yield();
 }
 
-static pid_t start(void (*half)(const struct plan *, struct meeting *), const struct plan *plan, struct meeting *m, int cpu)
-{
-	pid_t pid = fork();
+/* What a run is about. */
+struct job {
+	const struct plan *plan;
+	struct meeting *m;
+	bool turns;
+};
 
-	if (pid < 0)
-		die("fork", strerror(errno));
-	if (pid > 0)
-		return pid;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	pin(cpu);
-	half(plan, m);
+static void start(void (*half)(const struct plan *, struct meeting *), const struct job *job, int cpu)
+{
+	if (fork_pinned(cpu) > 0)
+		return;
+	half(job->plan, job->m);
 	_exit(0);
 }
 
 /* Million packets a second, or nanoseconds a turn. */
-static double run(const struct contest *contest, const struct plan *plan, struct meeting *m, bool turns)
+static double run(const void *who, const void *what)
 {
-	int cpu[2], status;
-	pid_t pid[2];
+	const struct contest *contest = who;
+	const struct job *job = what;
+	struct meeting *m = job->m;
+	int cpu[2];
 
 	two_cpus(cpu);
 	memset(m, 0, sizeof(*m));
 	if (contest->prepare)
-		contest->prepare(plan);
-	pid[0] = start(contest->first, plan, m, cpu[0]);
-	pid[1] = start(contest->second, plan, m, cpu[1]);
-	for (int i = 0; i < 2; i++)
-		if (waitpid(pid[i], &status, 0) < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-			kill(pid[!i], SIGKILL);
-			die("a run", "did not end well");
-		}
+		contest->prepare(job->plan);
+	start(contest->first, job, cpu[0]);
+	start(contest->second, job, cpu[1]);
+	wait_for("a run", 2);
 	if (m->count == 0)
 		die("a run", "measured nothing");
-	return turns ? (double)m->elapsed_ns / (double)m->count : (double)m->count * 1e3 / (double)m->elapsed_ns;
+	return job->turns ? (double)m->elapsed_ns / (double)m->count : (double)m->count * 1e3 / (double)m->elapsed_ns;
 }
 
 /* One figure, and the most that it may be. */
@@ -97,9 +70,9 @@ static void measure_alone(const struct bench_case *c, bool json, const struct pl
 
 static void measure(const struct bench_case *c, bool quick, bool json, const char *directory, struct meeting *m)
 {
-	double ours[PAIRS], bare[PAIRS], ratio[PAIRS];
-	int pairs = quick ? QUICK_PAIRS : PAIRS;
+	const char *unit = c->turns ? "ns" : "Mpps";
 	struct plan plan = c->plan;
+	struct outcome o;
 
 	plan.slots = SLOTS;
 	plan.seconds = quick ? 0.1 : 0.4;
@@ -108,26 +81,16 @@ static void measure(const struct bench_case *c, bool quick, bool json, const cha
 		measure_alone(c, json, &plan);
 		return;
 	}
-	for (int i = 0; i < pairs; i++) {
-		bool ours_first = i % 2;
-
-		for (int half = 0; half < 2; half++)
-			if (ours_first == (half == 0))
-				ours[i] = run(c->ours, &plan, m, c->turns);
-			else
-				bare[i] = run(c->bare, &plan, m, c->turns);
-		ratio[i] = ours[i] / bare[i];
-	}
-	double middle = quantile(ratio, pairs, 0.5), low = quantile(ratio, pairs, 0.25), high = quantile(ratio, pairs, 0.75);
-	double a = quantile(ours, pairs, 0.5), b = quantile(bare, pairs, 0.5);
-	const char *unit = c->turns ? "ns" : "Mpps", *better = c->turns ? "lower" : "higher";
-
+	o = take_turns(quick ? QUICK_PAIRS : PAIRS, run, c->ours, c->bare, &(struct job){ &plan, m, c->turns });
 	if (json)
-		printf("{\"case\":\"%s\",\"ours\":%.4g,\"baseline\":%.4g,\"unit\":\"%s\",\"ratio\":%.3f,\"low\":%.3f,\"high\":%.3f,\"goal\":%g,\"better\":\"%s\"}\n",
-		       c->name, a, b, unit, middle, low, high, c->goal, better);
+		tell_json(c->name, NULL, &o, unit, c->goal, c->turns ? "lower" : "higher");
 	else
-		printf("%-16s %9.4g %9.4g %-5s %6.2f  [%.2f-%.2f]  %-8s %s\n", c->name, a, b, unit, middle, low, high,
-		       c->goal == 0 ? "" : (c->turns ? middle <= c->goal : low >= c->goal) ? "met" : "NOT met", c->what);
+		printf("%-16s %9.4g %9.4g %-5s %6.2f  [%.2f-%.2f]  %-8s %s\n", c->name, o.ours.middle, o.theirs.middle, unit,
+		       o.ratio.middle, o.ratio.low, o.ratio.high,
+		       c->goal == 0                                                      ? ""
+		       : (c->turns ? o.ratio.middle <= c->goal : o.ratio.low >= c->goal) ? "met"
+		                                                                         : "NOT met",
+		       c->what);
 	fflush(stdout);
 }
 
@@ -164,9 +127,7 @@ int run_cases(const struct bench_case *cases, int argc, char **argv)
 	}
 	if (!mkdtemp(directory))
 		die(directory, strerror(errno));
-	m = mmap(NULL, sizeof(*m), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (m == MAP_FAILED)
-		die("mmap", strerror(errno));
+	m = shared_memory(sizeof(*m));
 	if (!json)
 		printf("%-16s %9s %9s %-5s %6s  %-11s  %-8s\n", "case", "nmx", "bare", "unit", "ratio", "[quartiles]", "goal");
 	for (int i = 0; cases[i].name; i++)

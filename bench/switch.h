@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "bench.h"
+#include "pairs.h"
 
 enum shape { ONE, FLOOD, TWO, NUM_SHAPES };
 enum { FLOOD_RECEIVERS = 4, MOST_BATCH = 256, HEADER = 16 };
@@ -30,21 +31,21 @@ static inline uint32_t receivers_of(const struct switch_plan *plan)
 }
 
 struct switch_contender {
-	const char *name;
+	struct contender is;
 	void (*send)(const struct switch_contender *c, const struct switch_plan *plan, struct meeting *m,
 	             uint32_t index);
 	void (*receive)(const struct switch_contender *c, const struct switch_plan *plan,
 	                struct meeting *m);              /* measures */
 	void (*prepare)(const struct switch_plan *plan); /* in the parent; may be NULL */
 	bool only_one;                                   /* takes part in ONE alone */
-	bool needs_lab;                                  /* root, and interfaces */
-	/* Of nmx ports: names, with the number of the sender or receiver, and flags. */
+	/* Of nmx ports: their names, to which a number is added where there can be several (first senders, then receivers),
+	 * and flags. */
 	const char *tx_name, *rx_name;
 	uint32_t flags;
 };
 
 extern const struct switch_contender switch_contender, blocking_contender, pipe_contender, bridge_contender,
-    copy_contender;
+    dpdk_switch_contender, copy_contender;
 
 /* Waits until all processes of a run are there. */
 void gather(const struct switch_plan *plan, struct meeting *m);
@@ -76,7 +77,7 @@ static inline void write_packet(uint8_t *to, const struct switch_plan *plan, con
 		write_payload(to + HEADER, plan->base.len - HEADER, seed);
 }
 
-/* Cost of a packet with more and more ports, and addresses: a table each. */
-void growth(const char *directory, bool json);
+/* Cost of a packet with more and more ports, and addresses: a table, and a plot in the file `svg` unless that is NULL. */
+void growth(const char *directory, bool json, const char *svg);
 
 #endif

@@ -4,9 +4,7 @@
  * senders copy into under its lock, once a batch; a table of addresses, one word each, without ageing.  No checks, no
  * counters, nothing to recover.  What finds no room is gone.
  */
-#include <errno.h>
 #include <sched.h>
-#include <sys/mman.h>
 
 #include "switch.h"
 
@@ -39,12 +37,8 @@ static void copy_prepare(const struct switch_plan *plan)
 {
 	if (plan->base.slots != SLOTS || plan->base.batch > MOST_BATCH)
 		die("the copying loop", "has other slots");
-	if (!copy_switch) {
-		copy_switch =
-		    mmap(NULL, sizeof(*copy_switch), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-		if (copy_switch == MAP_FAILED)
-			die("mmap", strerror(errno));
-	}
+	if (!copy_switch)
+		copy_switch = shared_memory(sizeof(*copy_switch));
 	for (uint32_t i = 0; i < PORTS; i++)
 		copy_switch->port[i].lock = copy_switch->port[i].tail = copy_switch->port[i].head = 0;
 }
@@ -170,5 +164,5 @@ static void copy_receive(const struct switch_contender *c, const struct switch_p
 }
 
 const struct switch_contender copy_contender = {
-	.name = "copy", .send = copy_send, .receive = copy_receive, .prepare = copy_prepare
+	.is = { "copy", NULL }, .send = copy_send, .receive = copy_receive, .prepare = copy_prepare
 };

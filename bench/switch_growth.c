@@ -6,9 +6,10 @@
 
 #include <nmx/switch.h>
 
+#include "plot.h"
 #include "switch.h"
 
-enum { MOST_PORTS = 254, SLOTS = 256, BATCH = 128, LEN = 60, BAR = 40, ROUNDS = 5, ROUND_MS = 60 };
+enum { MOST_PORTS = 254, SLOTS = 256, BATCH = 128, LEN = 60, ROUNDS = 5, ROUND_MS = 60 };
 
 struct end {
 	struct nmx_port *port;
@@ -137,14 +138,11 @@ static double cost(struct end *from, struct end *to, uint32_t ends, uint32_t add
 
 static void show(const char *what, uint32_t n, uint32_t known, const char *how, double ns, bool json)
 {
-	int bar = (int)(ns / 10 + 0.5);
-
 	if (json)
 		printf("{\"case\":\"growth-%s\",\"%s\":%u,\"known\":%u,\"to\":\"%s\",\"ns\":%.4g}\n", what, what, n,
 		       known, how, ns);
 	else
-		printf("%-10s %7u  %7u known  %-9s %7.1f ns  %.*s\n", what, n, known, how, ns, bar < BAR ? bar : BAR,
-		       "########################################");
+		printf("%-10s %7u  %7u known  to %-3s %7.1f ns\n", what, n, known, how, ns);
 	fflush(stdout);
 }
 
@@ -164,10 +162,11 @@ static uint32_t known_addresses(const char *directory)
 	return n;
 }
 
-static void with_ports(const char *directory, uint32_t ports, bool json)
+static void with_ports(const char *directory, uint32_t ports, bool json, struct panel *panel)
 {
 	static struct end to[MOST_PORTS];
 	struct end from = open_end(directory, "vale0:s");
+	double one, all;
 	char name[24];
 
 	for (uint32_t i = 0; i + 1 < ports; i++) {
@@ -177,30 +176,47 @@ static void with_ports(const char *directory, uint32_t ports, bool json)
 	}
 	for (uint32_t i = 0; i + 1 < ports; i++)
 		drain(&to[i]);
-	show("ports", ports, known_addresses(directory), "one", cost(&from, to, 1, 1, 1), json);
-	show("ports", ports, known_addresses(directory), "all", cost(&from, to, ports - 1, ports - 1, 1), json);
+	one = cost(&from, to, 1, 1, 1);
+	all = cost(&from, to, ports - 1, ports - 1, 1);
+	show("ports", ports, known_addresses(directory), "one", one, json);
+	show("ports", ports, known_addresses(directory), "all", all, json);
+	curve_add(&panel->curve[0], ports, all);
+	curve_add(&panel->curve[1], ports, one);
 	close_end(&from);
 	for (uint32_t i = 0; i + 1 < ports; i++)
 		close_end(&to[i]);
 }
 
-static void with_addresses(const char *directory, uint32_t addresses, bool json)
+static void with_addresses(const char *directory, uint32_t addresses, bool json, struct panel *panel)
 {
 	struct end from = open_end(directory, "vale0:s"), to = open_end(directory, "vale0:r");
 	uint32_t step = 7919; /* a prime: all of them, in no order that a cache could foresee */
+	double all;
 
 	say_hello(&to, 0, addresses);
-	show("addresses", addresses, known_addresses(directory), "all", cost(&from, &to, 1, addresses, step), json);
+	all = cost(&from, &to, 1, addresses, step);
+	show("addresses", addresses, known_addresses(directory), "all", all, json);
+	curve_add(&panel->curve[0], addresses, all);
 	close_end(&from);
 	close_end(&to);
 }
 
-void growth(const char *directory, bool json)
+void growth(const char *directory, bool json, const char *svg)
 {
 	static const uint32_t ports[] = { 2, 16, 128, 254 }, addresses[] = { 10, 1000, 100000 };
+	struct panel panels[2] = {
+		{ .label = "ports of the switch (logarithmic)",
+		  .curves = 2,
+		  .curve = { { .name = "to all ports in turn" }, { .name = "to one port" } } },
+		{ .label = "addresses behind one port (logarithmic)",
+		  .curves = 1,
+		  .curve = { { .name = "to all addresses" } } },
+	};
 
 	for (size_t i = 0; i < sizeof(ports) / sizeof(*ports); i++)
-		with_ports(directory, ports[i], json);
+		with_ports(directory, ports[i], json, &panels[0]);
 	for (size_t i = 0; i < sizeof(addresses) / sizeof(*addresses); i++)
-		with_addresses(directory, addresses[i], json);
+		with_addresses(directory, addresses[i], json, &panels[1]);
+	if (svg)
+		write_plot(svg, "nanoseconds a packet, 60 bytes", panels, 2);
 }

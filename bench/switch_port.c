@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* The contenders that are ports of nmx: of a switch, of a pipe, and of interfaces with a bridge of the kernel's between. */
 #include <stdio.h>
+#include <unistd.h>
 
+#include <nmx/inspect.h>
 #include <nmx/nmx.h>
 
 #include "switch.h"
@@ -101,7 +103,7 @@ static void port_receive(const struct switch_contender *c, const struct switch_p
 	struct window window;
 
 	for (uint32_t i = 0; i < n; i++) {
-		port[i] = open_port(c, plan, c->rx_name, i);
+		port[i] = open_port(c, plan, c->rx_name, senders_of(plan) + i);
 		check(nmx_rx_ring(port[i], 0, &rx[i]));
 		if (c != &pipe_contender)
 			say_hello(port[i], i);
@@ -118,26 +120,35 @@ static void port_receive(const struct switch_contender *c, const struct switch_p
 	}
 }
 
+static void bridge_missing(const char *directory, char *why, size_t size)
+{
+	struct nmx_report report;
+
+	(void)directory;
+	if (geteuid() != 0)
+		snprintf(why, size, "it needs root, for interfaces of its own");
+	else if (nmx_backend_probe(NMX_XDP, NULL, &report) < 0)
+		snprintf(why, size, "%s", report.text);
+}
+
 const struct switch_contender switch_contender = {
-	.name = "nmx", .send = port_send, .receive = port_receive, .tx_name = "vale0:s", .rx_name = "vale0:r"
+	.is = { "nmx", NULL }, .send = port_send, .receive = port_receive, .tx_name = "vale0:s", .rx_name = "vale0:r"
 };
-const struct switch_contender blocking_contender = { .name = "nmx+block",
+const struct switch_contender blocking_contender = { .is = { "nmx+block", NULL },
 	                                             .send = port_send,
 	                                             .receive = port_receive,
 	                                             .tx_name = "vale0:s",
 	                                             .rx_name = "vale0:r",
 	                                             .flags = NMX_BLOCKING };
-const struct switch_contender pipe_contender = { .name = "pipe",
+const struct switch_contender pipe_contender = { .is = { "pipe", NULL },
 	                                         .send = port_send,
 	                                         .receive = port_receive,
 	                                         .only_one = true,
 	                                         .tx_name = "bench{1",
 	                                         .rx_name = "bench}1" };
-const struct switch_contender bridge_contender = { .name = "bridge",
+const struct switch_contender bridge_contender = { .is = { "bridge", bridge_missing },
 	                                           .send = port_send,
 	                                           .receive = port_receive,
-	                                           .only_one = true,
-	                                           .needs_lab = true,
-	                                           .tx_name = "xdp:c0",
-	                                           .rx_name = "xdp:c1",
+	                                           .tx_name = "xdp:c",
+	                                           .rx_name = "xdp:c",
 	                                           .flags = NMX_RAW_CHECKSUM };

@@ -416,7 +416,7 @@ int main(int argc, char **argv)
 		return usage();
 	if (geteuid() != 0)
 		die("root is needed", "it makes namespaces and interfaces of its own; run it with sudo");
-	make_lab();
+	make_lab(2);
 	directory = temporary_directory();
 	if (counting) {
 		count(case_named(argv[0]), strcmp(argv[1], "nmx") == 0 ? NMX : BARE);

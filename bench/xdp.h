@@ -18,6 +18,7 @@
 #include <stddef.h>
 
 #include "bench.h"
+#include "pairs.h"
 
 /* ---- the run (xdp_main.c) */
 
@@ -52,15 +53,13 @@ static inline void publish(_Atomic uint64_t *counter, uint64_t value)
 	atomic_store_explicit(counter, value, memory_order_relaxed);
 }
 
-struct contender {
-	const char *name;
+struct xdp_contender {
+	struct contender is;
 	void (*run)(const struct xdp_plan *plan, struct xdp_meeting *m); /* on c0 and c1, until it is stopped */
-	void (*missing)(const struct xdp_plan *plan, char *why, size_t size); /* fills in why it cannot take part; may be NULL */
 	bool has_to_be_asked;
-	bool must_receive; /* another contender does the rest as well: sits out what only sends */
 };
 
-extern const struct contender xsk_contender, nmx_contender, sums_contender, packet_contender, dpdk_contender;
+extern const struct xdp_contender xsk_contender, nmx_contender, sums_contender, packet_contender, dpdk_contender;
 
 /* The feeder of RX_FED: sends to an interface as fast as the kernel can make frames, until the signal FEED_END. */
 #define FEED_END SIGUSR1
@@ -72,12 +71,12 @@ void write_frame(uint8_t *data, uint32_t len);
 
 /* ---- namespaces and interfaces (xdp_net.c) */
 
-/* Makes the two namespaces and the two pairs, and leaves the calling process in the near one.  They live as long as the
- * process: nothing has to be removed.  Returns a descriptor of the far namespace. */
-int make_lab(void);
+/* Makes the two namespaces and pairs c0 and g0, c1 and g1, ... between them, and leaves the calling process in the near one.
+ * They live as long as the process: nothing has to be removed.  Returns a descriptor of the far namespace. */
+int make_lab(int pairs);
 void enter_namespace(int netns);
-/* Joins g0 and g1 by a bridge of the kernel's. */
-void bridge_far_ends(int far);
+/* Joins the far ends by a bridge of the kernel's. */
+void bridge_far_ends(int far, int pairs);
 /* Takes away an XDP program that a contender has left on c0 or c1. */
 void clean_lab(void);
 unsigned ifindex_of(const char *name);

@@ -114,4 +114,4 @@ static void bare_run(const struct xdp_plan *plan, struct xdp_meeting *m)
 		forward(plan, m);
 }
 
-const struct contender xsk_contender = { .name = "xsk", .run = bare_run };
+const struct xdp_contender xsk_contender = { .is = { "xsk", NULL }, .run = bare_run };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* Two network namespaces without names, and two veth pairs between them: the kernel removes all of it with the last
+/* Two network namespaces without names, and veth pairs between them: the kernel removes all of it with the last
  * process that has it, however that ends. */
 #include <errno.h>
 #include <fcntl.h>
@@ -79,7 +79,7 @@ static int far_namespace(pid_t *child)
 	return netns;
 }
 
-int make_lab(void)
+int make_lab(int pairs)
 {
 	pid_t child;
 	int far;
@@ -87,7 +87,7 @@ int make_lab(void)
 	if (unshare(CLONE_NEWNET) < 0)
 		die("a network namespace", strerror(errno));
 	far = far_namespace(&child);
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < pairs; i++)
 		if (ip(-1, "link add c%d numrxqueues 1 numtxqueues 1 type veth peer name g%d numrxqueues 1 numtxqueues 1 netns %d", i, i, (int)child) != 0 ||
 		    ip(-1, "link set c%d addrgenmode none up", i) != 0 || ip(far, "link set g%d addrgenmode none up", i) != 0)
 			die("veth pairs", "cannot be made");
@@ -97,10 +97,13 @@ int make_lab(void)
 	return far;
 }
 
-void bridge_far_ends(int far)
+void bridge_far_ends(int far, int pairs)
 {
-	if (ip(far, "link add br0 type bridge mcast_snooping 0") != 0 || ip(far, "link set br0 addrgenmode none up") != 0 ||
-	    ip(far, "link set g0 master br0") != 0 || ip(far, "link set g1 master br0") != 0)
+	bool made = ip(far, "link add br0 type bridge mcast_snooping 0") == 0 && ip(far, "link set br0 addrgenmode none up") == 0;
+
+	for (int i = 0; i < pairs; i++)
+		made = made && ip(far, "link set g%d master br0", i) == 0;
+	if (!made)
 		die("a bridge", "cannot be made");
 }
 

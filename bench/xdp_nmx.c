@@ -128,9 +128,9 @@ static void nmx_run(const struct xdp_plan *plan, struct xdp_meeting *m) { run_wi
 /* As it is on virtual interfaces unless it is told otherwise: looks for checksums that nobody has computed. */
 static void sums_run(const struct xdp_plan *plan, struct xdp_meeting *m) { run_with(plan, m, 0); }
 
-static void nmx_missing(const struct xdp_plan *plan, char *why, size_t size)
+static void nmx_missing(const char *directory, char *why, size_t size)
 {
-	const struct nmx_options options = { .directory = plan->directory, .backend = NMX_XDP };
+	const struct nmx_options options = { .directory = directory, .backend = NMX_XDP };
 	struct nmx_report report;
 	struct nmx_port *port;
 
@@ -140,5 +140,5 @@ static void nmx_missing(const struct xdp_plan *plan, char *why, size_t size)
 		nmx_close(port);
 }
 
-const struct contender nmx_contender = { .name = "nmx", .run = nmx_run, .missing = nmx_missing };
-const struct contender sums_contender = { .name = "nmx+sums", .run = sums_run, .missing = nmx_missing, .must_receive = true };
+const struct xdp_contender nmx_contender = { .is = { "nmx", nmx_missing }, .run = nmx_run };
+const struct xdp_contender sums_contender = { .is = { "nmx+sums", nmx_missing }, .run = sums_run };

@@ -191,4 +191,4 @@ static void packet_run(const struct xdp_plan *plan, struct xdp_meeting *m)
 		forward(m);
 }
 
-const struct contender packet_contender = { .name = "packet", .run = packet_run };
+const struct xdp_contender packet_contender = { .is = { "packet", NULL }, .run = packet_run };

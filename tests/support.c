@@ -11,6 +11,7 @@
 
 const struct backend_row support_loop = { "loop", "loop:", "loop:" };
 const struct backend_row support_pipe = { "pipe", "link{1", "link}1" };
+const struct backend_row support_switch = { "switch", "vale0:tx@block", "vale0:rx" };
 
 static char directory[64];
 static pthread_t main_thread;

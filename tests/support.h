@@ -65,7 +65,8 @@ struct nmx_rx *support_rx(struct nmx_port *port, uint32_t index);
 struct backend_row {
 	const char *label, *tx_name, *rx_name; /* the same name: one port */
 };
-extern const struct backend_row support_loop, support_pipe;
+/* support_switch: what has an odd first byte is for everybody and does not wait; it is no row for all tests. */
+extern const struct backend_row support_loop, support_pipe, support_switch;
 #define OVER_EACH_BACKEND(test)                                                                                       \
 	{ #test " [loop]", test, NULL, NULL, (void *)&support_loop }, { #test " [pipe]", test, NULL, NULL, (void *)&support_pipe }
 

@@ -14,10 +14,11 @@
 #include "switch_show.h"
 
 #define MAX_NUMBER 65535
+#define MAX_AGEING 86400
 
 struct switch_options {
 	const char *action, *name, *backend, *directory, *segment, *log;
-	uint64_t rings, slots, mem_id, flood_pps;
+	uint64_t rings, slots, mem_id, ageing_s, flood_pps;
 	bool host, daemon, json, quiet;
 };
 
@@ -26,7 +27,7 @@ struct switch_options {
 static const struct opt switch_opts[] = {
 	{ 0, NULL, OPT_TEXT, AT(action), "ACTION", "list, show, create, remove, attach or detach", 0, 0 },
 	{ 0, NULL, OPT_TEXT, AT(name), "[NAME]",
-	  "vale0:eth0 to attach and detach; vale0 to show, if not all; vale0:a or, of netmap, v0 to create and remove", 0, 0 },
+	  "vale0:eth0 to attach and detach; vale0 to show, if not all; vale0, vale0:a or, of netmap, v0 to create and remove", 0, 0 },
 	{ 0, "backend", OPT_TEXT, AT(backend), "BACKEND", "netmap: the kernel's switches; switch: those in user space", 0, 0 },
 	{ 0, "host", OPT_FLAG, AT(host), NULL, "attach: the host's rings too, so that the host stays reachable", 0, 0 },
 	{ 'd', "daemon", OPT_FLAG, AT(daemon), NULL, "attach, user space: in a process of its own, until detach", 0, 0 },
@@ -36,6 +37,8 @@ static const struct opt switch_opts[] = {
 	{ 'q', "quiet", OPT_FLAG, AT(quiet), NULL, "attach, user space: no live rate", 0, 0 },
 	{ 0, "rings", OPT_COUNT, AT(rings), "N", "create: rings each way", 1, MAX_NUMBER },
 	{ 0, "slots", OPT_COUNT, AT(slots), "N", "create, and attach in user space: slots of a ring", 1, MAX_NUMBER },
+	{ 0, "ageing", OPT_COUNT, AT(ageing_s), "N",
+	  "create, user space, of a switch: seconds until an address is forgotten that is not seen again (default: 300)", 1, MAX_AGEING },
 	{ 0, "memory", OPT_COUNT, AT(mem_id), "ID", "create, netmap: in this memory (1: that of the interfaces)", 1, MAX_NUMBER },
 	{ 0, "json", OPT_FLAG, AT(json), NULL, "one JSON object", 0, 0 },
 	{ 0, "dir", OPT_TEXT, AT(directory), "DIR", "directory of switches in user space", 0, 0 },
@@ -197,7 +200,8 @@ static int switch_command(const void *given_options)
 	struct nmx_switch_options o = { .flags = given->host ? NMX_SWITCH_HOST : 0, .tx_rings = (uint32_t)given->rings,
 		                        .rx_rings = (uint32_t)given->rings, .tx_slots = (uint32_t)given->slots,
 		                        .rx_slots = (uint32_t)given->slots, .mem_id = (uint32_t)given->mem_id,
-		                        .directory = given->directory, .segment = given->segment };
+		                        .directory = given->directory, .segment = given->segment,
+		                        .ageing_s = (uint32_t)given->ageing_s };
 	const struct action *action = find_action(given->action);
 	bool lists = strcmp(given->action, "list") == 0, shows = strcmp(given->action, "show") == 0;
 
@@ -219,6 +223,7 @@ const struct command cmd_switch = {
 	.summary = "what is in switches; put interfaces in and take them out",
 	.details =
 	    "    nmx switch show vale0            ports, their users, counters, and the addresses that are known\n"
+	    "    nmx switch create vale0 --ageing 60   a switch that stays without ports, and forgets addresses after a minute\n"
 	    "    nmx switch attach vale0:eth0     forwards between eth0 and the switch until it is stopped (-d: until detach)\n"
 	    "    nmx switch detach vale0:eth0\n"
 	    "In user space an interface is in a switch as long as a process forwards for it: attach is that process.  With --host\n"

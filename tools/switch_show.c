@@ -140,16 +140,29 @@ static int walk_addresses(struct showing *s, const char *name, struct nmx_report
 	return err == NMX_ERR_FALLBACK_UNSUPPORTED ? 0 : err;
 }
 
+/* Of a backend that does not tell: zeros. */
+static int inspect(const struct showing *s, const char *name, struct nmx_switch_info *info, struct nmx_report *why)
+{
+	int err = nmx_switch_inspect(name, s->options, info, why);
+
+	return err == NMX_ERR_FALLBACK_UNSUPPORTED ? 0 : err;
+}
+
 static int show_as_text(struct showing *s, const char *name, size_t ports, struct nmx_report *why)
 {
-	int err;
+	struct nmx_switch_info info;
+	int err = inspect(s, name, &info, why);
 
 	s->lists = false;
-	err = walk_addresses(s, name, why);
+	if (err == 0)
+		err = walk_addresses(s, name, why);
 	if (err < 0)
 		return err;
-	printf("%s: %zu %s, %llu %s\n", name, ports, ports == 1 ? "port" : "ports", (unsigned long long)s->addresses,
+	printf("%s: %zu %s, %llu %s", name, ports, ports == 1 ? "port" : "ports", (unsigned long long)s->addresses,
 	       s->addresses == 1 ? "address" : "addresses");
+	if (info.ageing_s)
+		printf(", forgotten after %u s", info.ageing_s);
+	puts(info.stays ? "; stays" : "");
 	for (size_t i = s->first; i < s->first + ports; i++)
 		switch_port_say(&s->ports[i]);
 	s->lists = s->only != NULL;
@@ -158,17 +171,22 @@ static int show_as_text(struct showing *s, const char *name, size_t ports, struc
 
 static int show_as_json(struct showing *s, const char *name, size_t ports, struct nmx_report *why)
 {
-	int err;
+	struct nmx_switch_info info;
+	int err = inspect(s, name, &info, why);
 
 	json_object(s->json, NULL);
 	json_text(s->json, "name", name);
+	if (info.ageing_s)
+		json_u64(s->json, "ageing_seconds", info.ageing_s);
+	json_bool(s->json, "stays", info.stays);
 	json_array(s->json, "ports");
 	for (size_t i = s->first; i < s->first + ports; i++)
 		switch_port_json(&s->ports[i], s->json);
 	json_close_array(s->json);
 	s->lists = true;
 	json_array(s->json, "addresses");
-	err = walk_addresses(s, name, why);
+	if (err == 0)
+		err = walk_addresses(s, name, why);
 	json_close_array(s->json);
 	json_close_object(s->json);
 	return err;

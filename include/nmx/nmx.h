@@ -63,7 +63,9 @@ enum nmx_option_flags {
 	NMX_CHAINS    = 1 << 4, /* accept packets longer than a slot, as chains (NMX_MORE).  Without it a
 	                         * port never shows a chain; longer packets are dropped and counted */
 	NMX_BLOCKING  = 1 << 5, /* switch ports: what finds its destination full waits in the ring instead of being
-	                         * dropped ("@block" in the name).  Not what goes to several or to all: that never waits */
+	                         * dropped ("@block" in the name).  Not what goes to several or to all: that never waits.  What
+	                         * still waits when the port is closed, and has no room then, is dropped and counted, here
+	                         * (drop_full) and at its destination (drop_no_buffer); nmx_tx_drain() waits for it */
 	NMX_PROMISC   = 1 << 6, /* interfaces: receive also what is for other addresses, by packet membership,
 	                         * undone by the kernel; without effect on other ports */
 	NMX_BUSY_POLL = 1 << 7, /* interfaces: a sync drives the device itself instead of leaving that to

@@ -3,7 +3,7 @@
  * nmx/switch.h: what there is in switches, and who is in them.  A program that only sends and receives by a port of a
  * switch opens "vale0:a" with nmx_open() and needs nothing of this.
  *
- * switch            vale and an identifier: "vale0"; it is there as long as it has a port
+ * switch            vale and an identifier: "vale0"; it is there as long as it has a port, or was made by nmx_switch_create()
  * port              of a switch, "vale0:a": made by an open, gone with the last close, unless it is ...
  * persistent port   ... one that nmx_switch_create() made; it stays until nmx_switch_remove()
  * attached          an interface or a persistent port in a switch, with no program behind it
@@ -37,6 +37,8 @@ struct nmx_switch_options {
 	uint32_t tx_rings, rx_rings, tx_slots, rx_slots; /* create; 0: the backend's default */
 	uint32_t mem_id;                                 /* create, netmap: memory of the port; 0: its own */
 	const char *directory, *segment;                 /* user space; as in struct nmx_options */
+	uint32_t ageing_s; /* create, user space, of a switch ("vale0"): seconds after which an address is forgotten that nothing came
+	                    * from, 1 to 86400; 0: 300 */
 };
 
 /* A port of a switch. */
@@ -58,6 +60,17 @@ NMX_MUST_CHECK int nmx_switch_list_sized(const struct nmx_switch_options *option
                                          int (*fn)(const struct nmx_switch_port *port, void *arg), void *arg,
                                          struct nmx_report *report);
 
+/* What there is to say of a switch. */
+struct nmx_switch_info {
+	uint32_t ageing_s; /* as in struct nmx_switch_options */
+	bool stays;        /* nmx_switch_create() made it */
+};
+/* Looks at the switch ("vale0").
+ * Errors: NMX_ERR_NO_SUCH  there is no such switch
+ *         NMX_ERR_FALLBACK_UNSUPPORTED  the kernel does not tell */
+NMX_MUST_CHECK int nmx_switch_inspect_sized(const char *name, const struct nmx_switch_options *options, size_t options_size,
+                                            struct nmx_switch_info *info, size_t info_size, struct nmx_report *report);
+
 /* An address that a switch knows. */
 struct nmx_switch_address {
 	uint8_t mac[6];
@@ -71,9 +84,10 @@ NMX_MUST_CHECK int nmx_switch_table_sized(const char *name, const struct nmx_swi
                                           int (*fn)(const struct nmx_switch_address *address, void *arg), void *arg,
                                           struct nmx_report *report);
 
-/* Makes a persistent port, in user space "vale0:a" or, to stay without ports, a switch: "vale0".  Of netmap
+/* Makes a persistent port, in user space "vale0:a" or, to stay without ports, a switch: "vale0".  A switch that is there
+ * because it has ports stays from now on, with the ageing time that the options say.  Of netmap
  * it is called as an interface is ("v0", at most 15 characters), and comes into a switch by nmx_switch_attach().
- * Errors: NMX_ERR_BUSY  there is a port or an interface of this name. */
+ * Errors: NMX_ERR_BUSY  there is a persistent port or switch, or an interface, of this name. */
 NMX_MUST_CHECK int nmx_switch_create_sized(const char *name, const struct nmx_switch_options *options, size_t options_size,
                                            struct nmx_report *report);
 
@@ -100,6 +114,11 @@ NMX_MUST_CHECK static inline int nmx_switch_list(const struct nmx_switch_options
                                                  struct nmx_report *report)
 {
 	return nmx_switch_list_sized(options, sizeof(*options), fn, arg, report);
+}
+NMX_MUST_CHECK static inline int nmx_switch_inspect(const char *name, const struct nmx_switch_options *options,
+                                                    struct nmx_switch_info *info, struct nmx_report *report)
+{
+	return nmx_switch_inspect_sized(name, options, sizeof(*options), info, sizeof(*info), report);
 }
 NMX_MUST_CHECK static inline int nmx_switch_table(const char *name, const struct nmx_switch_options *options,
                                                   int (*fn)(const struct nmx_switch_address *address, void *arg), void *arg,

@@ -59,13 +59,17 @@ static int reset(struct nm_ring *r)
 	return nmx__nm_ring_start(r) < 0 ? NMX_ERR_CORRUPT : NMX_ERR_RESET;
 }
 
-/* Slots beyond `tail` that the user has got nevertheless: the kernel moved the ring's in a poll. */
-static void catch_up(struct nm_ring *r, uint32_t used)
+/* Slots beyond `tail` that the user has got nevertheless: the kernel moved the ring's in a poll.  False: they are none. */
+static bool catch_up(struct nm_ring *r, uint32_t used)
 {
 	uint32_t n = r->num_slots;
 
-	if (nmx__distance(r->given, used, n) > nmx__distance(r->given, r->tail, n))
-		r->tail = used;
+	if (nmx__distance(r->given, used, n) <= nmx__distance(r->given, r->tail, n))
+		return true;
+	if (!indices_valid(r, r->tail, used))
+		return false;
+	r->tail = used;
+	return true;
 }
 
 /* 0 and the ring's tail, or an error.  The call itself says nothing of a ring that it reset: that shows in the cursors. */
@@ -81,9 +85,8 @@ static int enter(struct nm_ring *r, uint32_t head, uint32_t cur, uint32_t *tail)
 	if (__builtin_expect(ring->head != head || ring->cur != cur, 0))
 		return reset(r);
 	*tail = __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE); /* slots up to it were written before, maybe in another thread's poll */
-	if (__builtin_expect(head >= n || cur >= n || *tail >= n, 0))
+	if (__builtin_expect(head >= n || cur >= n || *tail >= n || !catch_up(r, r->ring.is_tx ? cur : head), 0))
 		return NMX_ERR_CORRUPT;
-	catch_up(r, r->ring.is_tx ? cur : head);
 	if (nmx__distance(r->given, head, n) > nmx__distance(r->given, r->tail, n)) /* back among slots that nobody has checked */
 		return NMX_ERR_CORRUPT;
 	return nmx__distance(head, *tail, n) >= nmx__distance(head, r->tail, n) ? 0 : NMX_ERR_CORRUPT; /* it only moves on */

@@ -82,6 +82,9 @@ static int create(const char *name, const struct nmx_switch_options *o, struct n
 		return err;
 	if (o->tx_rings > UINT16_MAX || o->rx_rings > UINT16_MAX || o->mem_id > UINT16_MAX)
 		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "netmap has at most %d rings and memories", UINT16_MAX);
+	if (o->ageing_s)
+		return nmx__fail(why, NMX_ERR_FALLBACK_UNSUPPORTED, 0,
+		                 "the ageing time of netmap's switches is the kernel's; switches of user space (--backend switch) have one each");
 	if ((fd = open_device(why)) < 0)
 		return fd;
 	err = nmx__nm_request(fd, NMX__NM_VALE_NEWIF, name, &body, NULL);

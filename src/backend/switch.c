@@ -160,8 +160,10 @@ static void free_tx(struct switch_tx *tx)
 		return;
 	for (uint32_t i = 0; i < NMX__SWITCH_BELLS; i++)
 		nmx__bell_close(&tx->bell[i]);
+	nmx__process_unwatch(tx->watch);
 	free(tx->next);
 	free(tx->frags);
+	free(tx->flood);
 	free(tx->held);
 	free(tx->done);
 	free(tx);
@@ -178,13 +180,15 @@ static int make_tx(struct switch_ring *r)
 	memset(tx->to, 0xff, sizeof(tx->to)); /* NO_PLACE */
 	for (uint32_t i = 0; i < NMX__SWITCH_BELLS; i++)
 		tx->bell[i] = (struct nmx__bell){ .reader = -1, .writer = -1 };
+	tx->watch = -1;
 	tx->flood_pps = r->ring.port->options.flood_pps;
 	tx->order = nmx__own_order(r->end.own);
 	tx->next = calloc(n, sizeof(*tx->next));
 	tx->frags = calloc(n, sizeof(*tx->frags));
+	tx->flood = calloc(n, sizeof(*tx->flood));
 	tx->held = calloc(n, sizeof(*tx->held));
 	tx->done = calloc(n, sizeof(*tx->done));
-	if (!tx->next || !tx->frags || !tx->held || !tx->done)
+	if (!tx->next || !tx->frags || !tx->flood || !tx->held || !tx->done)
 		return NMX_ERR_NO_MEMORY;
 	return nmx__switch_send(r, 0); /* brings the free slots */
 }
@@ -239,10 +243,25 @@ static void close_rings(struct nmx_port *port)
 		}
 }
 
+/* What waits in rings gets a last chance.  It is delivered, or dropped and counted, for there is nobody left who would wait. */
+static void send_the_rest(struct nmx_port *port)
+{
+	struct switch_port *sp = port->state;
+
+	sp->blocking = false;
+	for (uint32_t i = 0; i < port->num_rings[true]; i++) {
+		struct switch_ring *r = switch_ring(port->rings[true][i]);
+
+		if (r->tx->num_held)
+			(void)!nmx__switch_send(r, r->tx->head);
+	}
+}
+
 static void switch_close(struct nmx_port *port)
 {
 	struct switch_port *sp = port->state;
 
+	send_the_rest(port);
 	close_rings(port);
 	if (nmx__seg_lock(sp->seg, NULL) == 0) {
 		nmx__extent_release(&sp->extent);

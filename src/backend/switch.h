@@ -24,6 +24,7 @@ struct switch_tx {
 	uint32_t ordered; /* of it, used by this sync */
 	uint16_t *next;   /* [slots], by place of a packet: that of the next one to the same port */
 	uint8_t *frags;   /* [slots], by place of a packet: its slots, and FRAGS_COPY */
+	uint64_t *flood;  /* [slots], by place of a packet for all: its slot's first 8 bytes, bounded; 0: not of one slot */
 	struct switch_list to[256]; /* by port; to[EVERYWHERE]: floods */
 	uint8_t touched[256];
 	uint32_t num_touched;
@@ -36,6 +37,8 @@ struct switch_tx {
 	struct nmx__way way[256];
 	struct nmx__bell bell[NMX__SWITCH_BELLS];
 	uint64_t bell_word[NMX__SWITCH_BELLS]; /* of the port that it is for */
+	int watch;        /* tells of the end of the process whose port is waited for, the first if there are several; -1 */
+	uint32_t watched; /* that member */
 	uint32_t patience; /* left of this sync, for locks that others have */
 	uint32_t head;    /* of the last sync: what the user has committed since is not ours yet */
 	uint32_t flood_pps;      /* that may go to everybody; 0: any number */
@@ -77,8 +80,9 @@ static inline uint32_t switch_slot(const struct nmx__qend *e, uint32_t place)
 
 /* Hands over what is between hwcur and head, and brings tail up to date.  0, or NMX_ERR_RESET: nothing was handed over. */
 NMX_MUST_CHECK int nmx__switch_send(struct switch_ring *r, uint32_t head);
-/* Brings to a port what is for it: its own list, and with it, in their order, the floods. */
-void nmx__switch_visit(struct switch_ring *r, uint32_t port, bool floods);
+/* Brings to a port what is for it: its own list, and with it, in their order, the floods, or copies of them. */
+enum switch_floods { NO_FLOODS, COPY_FLOODS, MOVE_FLOODS };
+void nmx__switch_visit(struct switch_ring *r, uint32_t port, enum switch_floods floods);
 /* If the owner of a port that has no room is dead, its recovery frees the port. */
 void nmx__switch_look_at_owner(struct switch_ring *r, struct nmx__way *way);
 

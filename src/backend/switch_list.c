@@ -83,6 +83,37 @@ static int table_entry(uint64_t mac, uint32_t port, uint32_t age_s, void *arg)
 	return table->fn(&address, table->arg);
 }
 
+/* The segment, to be given back with nmx__seg_unlook(), and the switch in it. */
+static int look_at(const char *name, const struct nmx_switch_options *o, struct nmx__segment **seg, struct nmx__record **home,
+                   struct nmx_report *why)
+{
+	int err = nmx__seg_look(seg, o->directory, segment_of(o), why);
+
+	if (err < 0)
+		return err;
+	*home = nmx__switch_find(*seg, name);
+	if (*home)
+		return 0;
+	err = nmx__fail(why, NMX_ERR_NO_SUCH, 0, "there is no switch \"%.60s\" in \"%s/%s\"", name, (*seg)->dir.path, (*seg)->name);
+	nmx__seg_unlook(*seg);
+	return err;
+}
+
+static int inspect(const char *name, const struct nmx_switch_options *o, struct nmx_switch_info *info, struct nmx_report *why)
+{
+	struct nmx__record *home;
+	struct nmx__segment *seg;
+	struct nmx__fdb fdb;
+	int err = look_at(name, o, &seg, &home, why);
+
+	if (err < 0)
+		return err;
+	fdb = nmx__fdb_of(seg, nmx__switch_of(seg, home));
+	*info = (struct nmx_switch_info){ .ageing_s = nmx__fdb_ageing(&fdb), .stays = nmx__record_stays(home) };
+	nmx__seg_unlook(seg);
+	return 0;
+}
+
 static int show_table(const char *name, const struct nmx_switch_options *o,
                       int (*fn)(const struct nmx_switch_address *address, void *arg), void *arg, struct nmx_report *why)
 {
@@ -90,16 +121,12 @@ static int show_table(const char *name, const struct nmx_switch_options *o,
 	struct nmx__record *home;
 	struct nmx__segment *seg;
 	struct nmx__fdb fdb;
-	int err = nmx__seg_look(&seg, o->directory, segment_of(o), why);
+	int err = look_at(name, o, &seg, &home, why);
 
 	if (err < 0)
 		return err;
-	home = nmx__switch_find(seg, name);
-	if (home) {
-		fdb = nmx__fdb_of(seg, nmx__switch_of(seg, home));
-		err = nmx__fdb_each(&fdb, (uint32_t)(nmx__coarse_ms() / 1000), table_entry, &table);
-	} else
-		err = nmx__fail(why, NMX_ERR_NO_SUCH, 0, "there is no switch \"%.60s\" in \"%s/%s\"", name, seg->dir.path, seg->name);
+	fdb = nmx__fdb_of(seg, nmx__switch_of(seg, home));
+	err = nmx__fdb_each(&fdb, (uint32_t)(nmx__coarse_ms() / 1000), table_entry, &table);
 	nmx__seg_unlook(seg);
 	return err;
 }
@@ -138,11 +165,24 @@ static int make(struct nmx__segment *seg, const struct nmx__name *name, const st
 		return nmx__fail(why, NMX_ERR_BUSY, 0, "\"%s\" is there already", name->port);
 	if (!record)
 		err = nmx__port_make(seg, home, &plan, &record, why);
-	if (err == 0)
-		atomic_fetch_or(&record->flags, NMX__RECORD_STAYS);
-	else
+	if (err < 0) {
 		nmx__switch_drop(seg, home);
-	return err;
+		return err;
+	}
+	if (record == home)
+		atomic_store(&nmx__switch_of(seg, home)->ageing_s, o->ageing_s ? o->ageing_s : NMX__FDB_AGEING_S);
+	atomic_fetch_or(&record->flags, NMX__RECORD_STAYS);
+	return 0;
+}
+
+static int check_ageing(const struct nmx__name *name, uint32_t ageing_s, struct nmx_report *why)
+{
+	if (ageing_s && strchr(name->port, ':'))
+		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "the ageing time is a switch's, and \"%s\" is a port; write %.*s", name->port,
+		                 (int)strcspn(name->port, ":"), name->port);
+	if (ageing_s > NMX__FDB_AGEING_MAX_S)
+		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "an ageing time of %u s: a switch has 1 to %u", ageing_s, NMX__FDB_AGEING_MAX_S);
+	return 0;
 }
 
 static int create(const char *text, const struct nmx_switch_options *o, struct nmx_report *why)
@@ -151,7 +191,7 @@ static int create(const char *text, const struct nmx_switch_options *o, struct n
 	struct nmx__name name;
 	int err;
 
-	if ((err = read_name(text, &name, why)) < 0 ||
+	if ((err = read_name(text, &name, why)) < 0 || (err = check_ageing(&name, o->ageing_s, why)) < 0 ||
 	    (err = nmx__switch_check_shape(o->tx_rings, o->rx_rings, o->tx_slots, o->rx_slots, why)) < 0 ||
 	    (err = nmx__seg_get(&seg, o->directory, o->segment, 0, why)) < 0)
 		return err;
@@ -225,6 +265,7 @@ static int detach(const struct nmx__name *name, const struct nmx_switch_options 
 
 const struct nmx__switch_ops nmx__switch_ops = {
 	.list = list,
+	.inspect = inspect,
 	.table = show_table,
 	.create = create,
 	.remove = remove_it,

@@ -30,6 +30,15 @@ static inline uint64_t load_once(const uint8_t *from)
 	return value;
 }
 
+/* There is another port of that number, and it receives. */
+static bool hears(struct switch_ring *r, uint32_t to)
+{
+	const struct switch_port *port = switch_of(r);
+	struct nmx__way *way = &r->tx->way[to];
+
+	return to != port->number && nmx__way_find(port->seg, port->sw, to, r->ring.index, way) && !way->deaf;
+}
+
 /* Where there is one other port only, all others are one: what is for it alone need not be copied. */
 static uint32_t find_lone(struct switch_ring *r)
 {
@@ -37,9 +46,7 @@ static uint32_t find_lone(struct switch_ring *r)
 	uint32_t most = atomic_load(&port->sw->num_ports), found = EVERYWHERE;
 
 	for (uint32_t to = 1; to <= most && to <= NMX__SWITCH_PORTS; to++) {
-		struct nmx__way *way = &r->tx->way[to];
-
-		if (to == port->number || !nmx__way_find(port->seg, port->sw, to, r->ring.index, way) || way->deaf)
+		if (!hears(r, to))
 			continue;
 		if (found != EVERYWHERE)
 			return EVERYWHERE;
@@ -228,17 +235,24 @@ static void note_done(struct switch_ring *r, uint32_t count)
 
 /* ---- sync */
 
-/* Each packet is counted once, wherever its copies go. */
-static void count_floods(struct switch_ring *r)
+/* What is for everybody is counted once, wherever its copies go, and looked at once, not for each copy. */
+static void look_at_floods(struct switch_ring *r)
 {
-	const struct switch_tx *tx = r->tx;
+	const struct nmx__qend *e = &r->end;
+	struct switch_tx *tx = r->tx;
 	uint64_t packets = 0, bytes = 0;
 
-	for (uint32_t place = tx->to[EVERYWHERE].first; place != NO_PLACE; place = tx->next[place], packets++)
-		for (uint32_t i = 0; i < (tx->frags[place] & ~(uint32_t)FRAGS_COPY); i++)
-			bytes += r->end.ring->slot[switch_slot(&r->end, place + i)].len;
-	NMX__COUNT(r->end.own, tx_packets, packets);
-	NMX__COUNT(r->end.own, tx_bytes, bytes);
+	for (uint32_t place = tx->to[EVERYWHERE].first; place != NO_PLACE; place = tx->next[place], packets++) {
+		uint64_t word = nmx__slot_word(&e->ring->slot[switch_slot(e, place)]);
+		bool one = tx->frags[place] == 1 && valid_index(e, nmx__word_index(word)) && nmx__word_len(word) <= e->max_len;
+
+		tx->flood[place] = one ? word & NMX__WORD_KEEP & ~NMX__WORD_MORE : 0;
+		bytes += nmx__word_len(word);
+		for (uint32_t i = 1; i < (tx->frags[place] & ~(uint32_t)FRAGS_COPY); i++)
+			bytes += e->ring->slot[switch_slot(e, place + i)].len;
+	}
+	NMX__COUNT(e->own, tx_packets, packets);
+	NMX__COUNT(e->own, tx_bytes, bytes);
 }
 
 /* Packets that may go to everybody now: so many a second, and after a pause a tenth of a second's at once. */
@@ -275,19 +289,24 @@ static void limit_floods(struct switch_ring *r)
 	NMX__COUNT(r->end.own, drop_flood, dropped);
 }
 
+/* Copies for all ports but the last, which gets the buffers. */
 static void flood(struct switch_ring *r)
 {
-	const struct switch_port *port = switch_of(r);
-	uint32_t most = atomic_load(&port->sw->num_ports);
+	uint32_t most = atomic_load(&switch_of(r)->sw->num_ports), last = NOWHERE;
 
 	if (r->tx->flood_pps)
 		limit_floods(r);
 	if (r->tx->to[EVERYWHERE].first == NO_PLACE)
 		return;
-	count_floods(r);
+	look_at_floods(r);
 	for (uint32_t to = 1; to <= most && to <= NMX__SWITCH_PORTS; to++)
-		if (to != port->number && atomic_load_explicit(&port->sw->port[to], memory_order_relaxed))
-			nmx__switch_visit(r, to, true);
+		if (hears(r, to)) {
+			if (last != NOWHERE)
+				nmx__switch_visit(r, last, COPY_FLOODS);
+			last = to;
+		}
+	if (last != NOWHERE)
+		nmx__switch_visit(r, last, MOVE_FLOODS);
 }
 
 static int forward(struct switch_ring *r, uint32_t count)
@@ -305,7 +324,7 @@ static int forward(struct switch_ring *r, uint32_t count)
 			flood(r); /* with what is for one port alone in its place among it */
 		for (uint32_t i = 0; i < tx->num_touched; i++)
 			if (tx->touched[i] != EVERYWHERE && tx->to[tx->touched[i]].first != NO_PLACE)
-				nmx__switch_visit(r, tx->touched[i], false);
+				nmx__switch_visit(r, tx->touched[i], NO_FLOODS);
 		if (blocking && (some_done || tx->num_held))
 			note_done(r, count);
 	}

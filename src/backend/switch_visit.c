@@ -4,7 +4,8 @@
  * "Switches".
  *
  * What is for this port alone moves: its buffer goes into the entry, the entry's empty one into the slot.  Of what goes to
- * several, a copy is made in the entry's empty buffer, which is the queue's before and after: no buffer changes hands.
+ * several, a copy is made in the entry's empty buffer, which is the queue's before and after: no buffer changes hands.  The
+ * last of several has it as if it were for that one alone.
  */
 #include "backend/switch.h"
 #include "base/clock.h"
@@ -13,6 +14,7 @@
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
 #define LOOK_MS 50 /* how long it may go unnoticed that the owner of a full port was killed */
+#define LINE 64u
 
 struct visit {
 	struct switch_ring *r;
@@ -23,6 +25,7 @@ struct visit {
 	uint32_t tail, room; /* of the queue */
 	uint32_t ordered;  /* of tx->order, ours and of visits before */
 	bool waits;        /* something for it waits: nothing may overtake it */
+	enum switch_floods floods;
 	uint64_t packets, bytes, full, invalid, too_long, gone;
 };
 
@@ -62,6 +65,45 @@ static inline uint32_t move_singles(struct visit *v, uint32_t place, uint32_t un
 	v->ordered += done;
 	v->packets += done;
 	v->bytes += bytes;
+	return place;
+}
+
+/* Whole lines, as buffers are: what is behind the end was the sender's own.  `then` is the buffer of the next copy, last a
+ * receiver's: its lines are on their way meanwhile. */
+static inline void copy_lines(uint8_t *to, const uint8_t *from, uint32_t len, const uint8_t *then)
+{
+	for (uint32_t at = 0; at < len; at += LINE) {
+		nmx__prefetch_to_write(then + at);
+		memcpy(to + at, from + at, LINE);
+	}
+}
+
+/* Packets of one slot that are copied, up to the first that is anything else.  Returns its place. */
+static inline uint32_t copy_singles(struct visit *v, uint32_t place, uint32_t until)
+{
+	const struct nmx__qend *e = &v->r->end;
+	struct nmx__entry *entries = v->entries, *entry = entry_at(v, 0); /* copies, as above */
+	const uint16_t *next = v->r->tx->next;
+	const uint64_t *flood = v->r->tx->flood;
+	uint8_t *bufs = e->bufs;
+	uint32_t mask = v->mask, usable = e->num_bufs - NMX__FIRST_BUF, at = v->tail, end = at + v->room;
+	uint32_t spare = atomic_load_explicit(&entry->empty, memory_order_relaxed);
+	size_t stride = e->buf_stride;
+
+	for (; place < until && at != end && flood[place] && spare - NMX__FIRST_BUF < usable; place = next[place]) {
+		struct nmx__entry *after = &entries[++at & mask];
+		uint32_t then = atomic_load_explicit(&after->empty, memory_order_relaxed), len = nmx__word_len(flood[place]);
+		uint8_t *to = bufs + spare * stride, *from = bufs + nmx__word_index(flood[place]) * stride;
+
+		nmx__unpoison(to, stride);
+		copy_lines(to, from, len, bufs + then * stride);
+		nmx__poison(to, stride);
+		atomic_store_explicit(&entry->full, (uint64_t)len << 32 | spare, memory_order_relaxed);
+		entry = after;
+		spare = then;
+	}
+	v->room = end - at;
+	v->tail = at;
 	return place;
 }
 
@@ -127,27 +169,44 @@ static void put_packet(struct visit *v, uint32_t place, bool is_flood)
 {
 	uint8_t frags = v->r->tx->frags[place];
 	uint32_t n = frags & ~(uint32_t)FRAGS_COPY;
-	uint64_t bytes = v->bytes;
+	bool copy = (frags & FRAGS_COPY) || (is_flood && v->floods == COPY_FLOODS);
 
 	if (n > v->way->max_frags)
 		v->too_long++;
 	else if (n > v->room || v->waits)
 		refuse(v, place, n, is_flood);
-	else if (!put_fragments(v, place, n, is_flood || (frags & FRAGS_COPY)))
+	else if (!put_fragments(v, place, n, copy))
 		v->invalid++;
-	else if (is_flood)
-		v->bytes = bytes; /* counted once, not once a port */
 	else
 		v->packets++;
+}
+
+/* Packets for all, up to the first that is for this port alone.  Returns its place. */
+static __attribute__((__noinline__)) uint32_t put_floods(struct visit *v, uint32_t place, uint32_t until)
+{
+	const struct switch_tx *tx = v->r->tx;
+	uint64_t packets = v->packets, bytes = v->bytes;
+
+	while (place < until) {
+		if (!v->waits)
+			place = v->floods == COPY_FLOODS ? copy_singles(v, place, until) : move_singles(v, place, until);
+		if (place < until) {
+			put_packet(v, place, true);
+			place = tx->next[place];
+		}
+	}
+	v->packets = packets; /* they are counted once, not once a port */
+	v->bytes = bytes;
+	return place;
 }
 
 /* ---- the visit */
 
 /* Both lists in the order in which the packets were sent. */
-static void put_all(struct visit *v, bool floods)
+static void put_all(struct visit *v)
 {
 	const struct switch_tx *tx = v->r->tx;
-	uint32_t own = tx->to[v->port].first, all = floods ? tx->to[EVERYWHERE].first : NO_PLACE;
+	uint32_t own = tx->to[v->port].first, all = v->floods ? tx->to[EVERYWHERE].first : NO_PLACE;
 
 	while (own != NO_PLACE || all != NO_PLACE) {
 		if (own < all) {
@@ -157,10 +216,8 @@ static void put_all(struct visit *v, bool floods)
 				put_packet(v, own, false);
 				own = tx->next[own];
 			}
-		} else {
-			put_packet(v, all, true);
-			all = tx->next[all];
-		}
+		} else
+			all = put_floods(v, all, own);
 	}
 }
 
@@ -227,17 +284,22 @@ static bool look_at_queue(struct visit *v)
 	return used <= v->way->capacity;
 }
 
+static uint32_t length_at_most(const struct switch_list *list)
+{
+	return list->first == NO_PLACE ? 0 : (uint32_t)(list->last - list->first + 1);
+}
+
 static void prefetch_entries(const struct visit *v)
 {
-	const struct switch_list *list = &v->r->tx->to[v->port];
-	uint32_t most = list->first == NO_PLACE ? 0 : (uint32_t)(list->last - list->first + 1);
+	const struct switch_list *lists = v->r->tx->to;
+	uint32_t most = length_at_most(&lists[v->port]) + (v->floods ? length_at_most(&lists[EVERYWHERE]) : 0);
 
 	for (uint32_t i = 0; i < most && i < v->room; i += 64 / sizeof(struct nmx__entry))
 		nmx__prefetch_to_write(entry_at(v, i));
 }
 
 /* Nothing can be brought there: `counter` has one more for each packet; NULL: as where there is no room. */
-static void give_up(struct visit *v, bool floods, uint64_t *counter)
+static void give_up(struct visit *v, uint64_t *counter)
 {
 	const struct switch_tx *tx = v->r->tx;
 
@@ -246,7 +308,7 @@ static void give_up(struct visit *v, bool floods, uint64_t *counter)
 			++*counter;
 		else
 			refuse(v, place, tx->frags[place] & ~(uint32_t)FRAGS_COPY, false);
-	for (uint32_t place = floods ? tx->to[EVERYWHERE].first : NO_PLACE; place != NO_PLACE; place = tx->next[place])
+	for (uint32_t place = v->floods ? tx->to[EVERYWHERE].first : NO_PLACE; place != NO_PLACE; place = tx->next[place])
 		if (counter != &v->gone) /* who is gone misses nothing */
 			++*(counter ? counter : &v->full);
 }
@@ -283,28 +345,28 @@ void nmx__switch_look_at_owner(struct switch_ring *r, struct nmx__way *way)
 	nmx__seg_unlock(seg);
 }
 
-void nmx__switch_visit(struct switch_ring *r, uint32_t to, bool floods)
+void nmx__switch_visit(struct switch_ring *r, uint32_t to, enum switch_floods floods)
 {
 	const struct switch_port *port = switch_of(r);
 	struct switch_tx *tx = r->tx;
-	struct visit v = { .r = r, .way = &tx->way[to], .port = to, .ordered = tx->ordered };
+	struct visit v = { .r = r, .way = &tx->way[to], .port = to, .ordered = tx->ordered, .floods = floods };
 	uint32_t before;
 
 	if (!nmx__way_find(port->seg, port->sw, to, r->ring.index, v.way) || v.way->deaf) {
-		give_up(&v, floods, &v.gone);
+		give_up(&v, &v.gone);
 	} else if ((v.hold = nmx__way_lock(port->seg, v.way, &tx->patience)) == 0) {
-		give_up(&v, floods, NULL); /* as good as full */
+		give_up(&v, NULL); /* as good as full */
 	} else if (!nmx__way_leads(port->sw, v.way, to) || !look_at_queue(&v)) {
 		bool there = nmx__way_leads(port->sw, v.way, to);
 
 		nmx__way_unlock(v.way);
-		give_up(&v, floods, there ? &v.invalid : &v.gone);
+		give_up(&v, there ? &v.invalid : &v.gone);
 	} else {
 		before = v.tail;
 		v.entries = v.way->queue->entry;
 		v.mask = v.way->capacity - 1;
 		prefetch_entries(&v);
-		put_all(&v, floods);
+		put_all(&v);
 		if (v.tail != before)
 			commit(&v, tx->ordered);
 		else

@@ -7,7 +7,8 @@
 #include "base/clock.h"
 
 #define ARM_TRIES 16
-#define LOOK_MS   50 /* how long a user that never sleeps may not notice that the segment was removed */
+#define LOOK_MS   50 /* how long a user that never sleeps may not notice that the segment was removed, and one that waits for
+                      * ports of several processes, that another than the first was killed */
 #define STUCK_NS  1000000 /* who has a queue's lock does not ring when it lets go: one looks again that often */
 
 /* ---- sync */
@@ -108,11 +109,63 @@ static bool announce(struct switch_ring *r, uint32_t want, bool *stuck)
 	return news;
 }
 
+static void forget_watch(struct switch_ring *r)
+{
+	if (r->tx->watch < 0)
+		return;
+	nmx__process_unwatch(r->tx->watch);
+	r->tx->watch = -1;
+	r->ring.fds_changed = true;
+}
+
+static bool is_readable(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return fd >= 0 && poll(&p, 1, 0) > 0;
+}
+
+/* A descriptor that tells of the member's death.  A hint: the number of a process may be somebody else's by now, and then
+ * it tells at once, or never.  What it does not tell, a look does. */
+static void watch(struct switch_ring *r, struct nmx__way *way, uint32_t member)
+{
+	struct switch_tx *tx = r->tx;
+
+	if (tx->watch < 0 || tx->watched != member) {
+		forget_watch(r);
+		tx->watch = nmx__process_watch(atomic_load(&switch_of(r)->seg->members[member].pid));
+		tx->watched = member;
+		r->ring.fds_changed = true;
+		way->looked_ms = 0; /* it may have died before there was something to watch: look now */
+	} else if (is_readable(tx->watch))
+		way->looked_ms = 0;
+	nmx__switch_look_at_owner(r, way);
+	if (is_readable(tx->watch))
+		forget_watch(r);
+}
+
+/* Has the owner of a port that is waited for died?  And who will tell when it does: a descriptor for the first process,
+ * which mostly is the only one, and time for the others. */
 static void look_at_owners(struct switch_ring *r)
 {
-	for (uint32_t to = 1; to <= NMX__SWITCH_PORTS; to++)
-		if (is_held_for(r->tx, to))
-			nmx__switch_look_at_owner(r, &r->tx->way[to]);
+	const struct nmx__segment *seg = switch_of(r)->seg;
+	uint32_t first = NMX__MAX_MEMBERS;
+
+	r->ring.look_again_ms = 0;
+	for (uint32_t to = 1; to <= NMX__SWITCH_PORTS; to++) {
+		struct nmx__way *way = &r->tx->way[to];
+		nmx__end_t owner = is_held_for(r->tx, to) ? atomic_load(&seg->records[way->record].end[1]) : 0;
+		uint32_t member = nmx__end_member(owner);
+
+		if (!owner || member >= NMX__MAX_MEMBERS || member == seg->member)
+			continue;
+		if (first == NMX__MAX_MEMBERS)
+			watch(r, way, first = member);
+		else
+			nmx__switch_look_at_owner(r, way);
+		if (member != first || r->tx->watch < 0)
+			r->ring.look_again_ms = LOOK_MS;
+	}
 }
 
 /* 1: there are so many free slots, or the next sync says why not; 0: announced. */
@@ -125,10 +178,10 @@ static int wait_for_room(struct switch_ring *r, uint32_t slots)
 		return 1; /* nonsense, which the sync says; or all is free */
 	most = e->num_slots - 1 - begun;
 	slots = slots < most ? slots : most;
-	look_at_owners(r);
 	for (int tries = 0; tries < ARM_TRIES && r->tx->num_held && nmx__qend_space(&r->end) < slots; tries++) {
 		bool stuck = false;
 
+		look_at_owners(r);
 		if (!announce(r, slots, &stuck)) {
 			if (!stuck)
 				return 0;
@@ -178,18 +231,23 @@ void nmx__switch_disarm(struct nmx__ring *ring)
 
 int nmx__switch_poll_fds(struct nmx__ring *ring, struct pollfd fds[NMX__WAIT_FDS])
 {
-	int bell = nmx__bell_reader(&switch_ring(ring)->end.bell);
+	struct switch_ring *r = switch_ring(ring);
+	int n = 0, bell = nmx__bell_reader(&r->end.bell);
 
 	if (bell < 0)
 		return NMX_ERR_NO_MEMORY;
-	fds[0] = (struct pollfd){ .fd = bell, .events = POLLIN };
-	return 1;
+	fds[n++] = (struct pollfd){ .fd = bell, .events = POLLIN };
+	if (r->tx && r->tx->watch >= 0)
+		fds[n++] = (struct pollfd){ .fd = r->tx->watch, .events = POLLIN };
+	return n;
 }
 
 void nmx__switch_release(struct nmx__ring *ring)
 {
 	struct switch_ring *r = switch_ring(ring);
 
-	if (!ring->is_tx)
+	if (ring->is_tx)
+		forget_watch(r);
+	else
 		nmx__queue_released(&r->end);
 }

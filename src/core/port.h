@@ -46,6 +46,7 @@ struct nmx__ring {
 struct nmx__switch_ops {
 	int (*list)(const struct nmx_switch_options *options, int (*fn)(const struct nmx_switch_port *port, void *arg), void *arg,
 	            struct nmx_report *why);
+	int (*inspect)(const char *name, const struct nmx_switch_options *options, struct nmx_switch_info *info, struct nmx_report *why);
 	int (*table)(const char *name, const struct nmx_switch_options *options,
 	             int (*fn)(const struct nmx_switch_address *address, void *arg), void *arg, struct nmx_report *why);
 	int (*create)(const char *name, const struct nmx_switch_options *options, struct nmx_report *why);

@@ -45,6 +45,12 @@ static int find(const struct nmx__switch_ops **ops, struct nmx_switch_options *o
 	return 0;
 }
 
+static int does_not_tell(const struct nmx_switch_options *o, struct nmx_report *why)
+{
+	return nmx__fail(why, NMX_ERR_FALLBACK_UNSUPPORTED, 0, "the %s backend does not tell what its switches have learnt, and for how long",
+	                 nmx_backend_name((enum nmx_backend)o->backend));
+}
+
 int nmx_switch_list_sized(const struct nmx_switch_options *options, size_t options_size,
                           int (*fn)(const struct nmx_switch_port *port, void *arg), void *arg, struct nmx_report *why)
 {
@@ -55,6 +61,21 @@ int nmx_switch_list_sized(const struct nmx_switch_options *options, size_t optio
 	return err < 0 ? err : ops->list(&o, fn, arg, why);
 }
 
+int nmx_switch_inspect_sized(const char *name, const struct nmx_switch_options *options, size_t options_size,
+                             struct nmx_switch_info *info, size_t info_size, struct nmx_report *why)
+{
+	const struct nmx__switch_ops *ops;
+	struct nmx_switch_info all = { 0 };
+	struct nmx_switch_options o;
+	int err = find(&ops, &o, options, options_size, why);
+
+	if (err == 0)
+		err = ops->inspect ? ops->inspect(name, &o, &all, why) : does_not_tell(&o, why);
+	memset(info, 0, info_size);
+	memcpy(info, &all, info_size < sizeof(all) ? info_size : sizeof(all));
+	return err;
+}
+
 int nmx_switch_table_sized(const char *name, const struct nmx_switch_options *options, size_t options_size,
                            int (*fn)(const struct nmx_switch_address *address, void *arg), void *arg, struct nmx_report *why)
 {
@@ -62,10 +83,9 @@ int nmx_switch_table_sized(const char *name, const struct nmx_switch_options *op
 	struct nmx_switch_options o;
 	int err = find(&ops, &o, options, options_size, why);
 
-	if (err == 0 && !ops->table)
-		err = nmx__fail(why, NMX_ERR_FALLBACK_UNSUPPORTED, 0, "the %s backend does not tell what its switches have learnt",
-		                nmx_backend_name((enum nmx_backend)o.backend));
-	return err < 0 ? err : ops->table(name, &o, fn, arg, why);
+	if (err < 0)
+		return err;
+	return ops->table ? ops->table(name, &o, fn, arg, why) : does_not_tell(&o, why);
 }
 
 int nmx_switch_create_sized(const char *name, const struct nmx_switch_options *options, size_t options_size, struct nmx_report *why)

@@ -62,7 +62,7 @@ static uint32_t word_age(uint64_t word, uint32_t now)
 	return age > AGE_MASK - 2 ? 0 : age;
 }
 
-static uint32_t ageing(const struct nmx__fdb *fdb)
+uint32_t nmx__fdb_ageing(const struct nmx__fdb *fdb)
 {
 	uint32_t seconds = atomic_load_explicit(&fdb->sw->ageing_s, memory_order_relaxed);
 
@@ -86,7 +86,7 @@ uint32_t nmx__fdb_find(const struct nmx__fdb *fdb, uint64_t mac, uint32_t now)
 	for (uint32_t i = 0; i < NMX__FDB_WAYS; i++) {
 		uint64_t word = atomic_load_explicit(&bucket[i], memory_order_relaxed);
 
-		if (word >> TAG_SHIFT == tag && is_known(word, now, ageing(fdb)))
+		if (word >> TAG_SHIFT == tag && is_known(word, now, nmx__fdb_ageing(fdb)))
 			return word_port(word);
 	}
 	return 0;
@@ -135,7 +135,7 @@ void nmx__fdb_learn(const struct nmx__fdb *fdb, uint64_t mac, uint32_t port, uin
 		found = true;
 	}
 	if (!found) {
-		uint32_t i = victim(words, tag, now, ageing(fdb));
+		uint32_t i = victim(words, tag, now, nmx__fdb_ageing(fdb));
 
 		replace(&bucket[i], words[i], with);
 	}
@@ -146,7 +146,7 @@ void nmx__fdb_learn(const struct nmx__fdb *fdb, uint64_t mac, uint32_t port, uin
 static void clean_bucket(const struct nmx__fdb *fdb, uint32_t number, uint32_t now)
 {
 	_Atomic uint64_t *bucket = fdb->sw->fdb[number % NMX__FDB_BUCKETS];
-	uint32_t ageing_s = ageing(fdb);
+	uint32_t ageing_s = nmx__fdb_ageing(fdb);
 
 	for (uint32_t i = 0; i < NMX__FDB_WAYS; i++) {
 		uint64_t word = atomic_load_explicit(&bucket[i], memory_order_relaxed);
@@ -172,7 +172,7 @@ void nmx__fdb_tick(const struct nmx__fdb *fdb, uint32_t now)
 		return;
 	if (!atomic_compare_exchange_strong_explicit(&fdb->sw->second, &last, now, memory_order_relaxed, memory_order_relaxed))
 		return;
-	if (passed < 0 || (uint32_t)passed >= ageing(fdb)) /* nobody sent for so long: all is too old, whatever it looks like */
+	if (passed < 0 || (uint32_t)passed >= nmx__fdb_ageing(fdb)) /* nobody sent for so long: all is too old, whatever it looks like */
 		clear(fdb);
 	for (uint32_t i = 0; i < CLEANED_AT_ONCE; i++)
 		clean_bucket(fdb, now * CLEANED_AT_ONCE + i, now);
@@ -198,7 +198,7 @@ int nmx__fdb_each(const struct nmx__fdb *fdb, uint32_t now, int (*fn)(uint64_t m
 		for (uint32_t i = 0; i < NMX__FDB_WAYS && stop == 0; i++) {
 			uint64_t word = atomic_load_explicit(&fdb->sw->fdb[b][i], memory_order_relaxed);
 
-			if (is_known(word, now, ageing(fdb)))
+			if (is_known(word, now, nmx__fdb_ageing(fdb)))
 				stop = fn(unscramble((uint64_t)b << TAG_BITS | word >> TAG_SHIFT, fdb->key), word_port(word), word_age(word, now),
 				          arg);
 		}

@@ -33,6 +33,8 @@ struct nmx__fdb {
 /* mac: its bytes in the order of memory, lowest first. */
 static inline bool nmx__mac_is_group(uint64_t mac) { return mac & 1; }
 
+/* How many seconds an address is known that is not seen again: the switch's word, or the default where that is nonsense. */
+uint32_t nmx__fdb_ageing(const struct nmx__fdb *fdb);
 /* The port (1 to 254) where mac was seen last, less than the ageing time before second `now`; 0: not known. */
 uint32_t nmx__fdb_find(const struct nmx__fdb *fdb, uint64_t mac, uint32_t now);
 /* mac is at `port`, since now, and nowhere else.  A full bucket forgets the address that was not seen for longest. */

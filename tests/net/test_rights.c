@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* What opening an interface says to a process that may not: which capability it lacks, and the line that gives it; and that
  * with these, and no others, anybody can. */
+#include <dirent.h>
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
@@ -64,26 +65,37 @@ static void drop_rights(void *arg)
 		bound_rights();
 }
 
-/* To the end, or as far as the port's being open.  The namespace is entered by the test, for the child may not. */
-static void start_with(uint64_t rights, bool nobody, const char *port)
+/* The namespace is entered by the test, for the child may not. */
+static void start_command(uint64_t rights, bool nobody, const char *const *argv)
 {
 	granted = rights;
 	as_nobody = nobody;
 	net_enter(HOST);
 	child_before_exec(drop_rights, NULL);
-	NMX_START(&child, "sink", port, "-q", "--timeout", "1");
+	child_start(&child, argv);
 	child_before_exec(NULL, NULL);
 	net_leave();
 }
 
-/* names: what the sentence must name beside the interface. */
-static void is_refused(uint64_t rights, bool nobody, const char *port, const char *const *names)
+/* To the end, or as far as the port's being open. */
+static void start_with(uint64_t rights, bool nobody, const char *port)
 {
-	start_with(rights, nobody, port);
+	start_command(rights, nobody, NMX("sink", port, "-q", "--timeout", "1"));
+}
+
+/* names: what the sentence must name beside the interface. */
+static void ends_refused(const char *const *names)
+{
 	child_ends(&child, 1);
 	for (; *names; names++)
 		child_says(&child, *names);
 	child_says(&child, "eth0");
+}
+
+static void is_refused(uint64_t rights, bool nobody, const char *port, const char *const *names)
+{
+	start_with(rights, nobody, port);
+	ends_refused(names);
 }
 
 #define NAMES(...) ((const char *const[]){ __VA_ARGS__, NULL })
@@ -117,6 +129,36 @@ static void what_is_named_is_enough(void)
 	       child.err);
 }
 
+static void run_dir_has_nothing(void)
+{
+	struct dirent *entry;
+	DIR *dir = opendir(run_dir);
+
+	while (EXPECT(dir, "%s: %s", run_dir, strerror(errno)) && (entry = readdir(dir)))
+		EXPECT(entry->d_name[0] == '.', "%s is left behind", entry->d_name);
+	if (dir)
+		closedir(dir);
+}
+
+/* In the foreground, and as a daemon, which says it where it was started. */
+static void nobody_attaches(const char *how)
+{
+	start_command(0, true, NMX("switch", "attach", "vale0:eth0", how));
+	ends_refused(NAMES("CAP_NET_RAW", "CAP_BPF", "CAP_NET_ADMIN", "setcap", "/nmx"));
+	run_dir_has_nothing();
+}
+
+/* And with what the line gives, anybody can, and take it out again without. */
+static void with_what_is_named_nobody_attaches(void)
+{
+	start_command(NEEDED, true, NMX("switch", "attach", "vale0:eth0", "-d"));
+	child_ends(&child, 0);
+	child_says(&child, "attach vale0:eth0: port 1");
+	start_command(0, true, NMX("switch", "detach", "vale0:eth0"));
+	child_ends(&child, 0);
+	run_dir_has_nothing();
+}
+
 static bool nobody_can_run_nmx(void)
 {
 	start_with(0, true, "?"); /* no port: it ends at once */
@@ -139,6 +181,10 @@ int main(int argc, char **argv)
 		EXPECT(chown(run_dir, NOBODY, NOBODY) == 0, "chown: %s", strerror(errno));
 		somebody_lacks_one("eth0");
 		what_is_named_is_enough();
+		nobody_attaches("-q");
+		nobody_attaches("--host");
+		nobody_attaches("-d");
+		with_what_is_named_nobody_attaches();
 		net_same_within(HOST, "eth0", &before, 1000);
 	} else {
 		printf("not tried as another user: %s is in a place where others may not look\n", nmx_path);

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "strict_json.h"
 #include "world.h"
@@ -175,6 +176,51 @@ static void detached_they_are_apart(const struct snapshot *before)
 	run_dir_is_empty();
 }
 
+/* ---- daemons */
+
+static int start_daemon(const char *log)
+{
+	NMX_RUN_IN(SWITCH, &command, "switch", "attach", "vale0:p1", "--dir", run_dir, "-d", "--json", "--log", log);
+	EXPECT(command.code == 0, "%d: %s%s", command.code, command.out, command.err);
+	return command.code == 0 ? (int)json_number(&command, "process") : 0;
+}
+
+static void await_end_of(const char *file)
+{
+	for (int64_t end = now_ms() + patience(SETTLE_MS); access(file, F_OK) == 0 && now_ms() < end;)
+		sleep_ms(10);
+	EXPECT(access(file, F_OK) < 0, "%s is left", file);
+}
+
+/* The pid file of one that was killed is no obstacle; that of one that lives is; and SIGTERM leaves nothing but the log. */
+static void a_daemon_begins_where_another_was_killed(const struct snapshot *before)
+{
+	char file[200], log[200], words[100];
+	int killed, daemon;
+
+	snprintf(file, sizeof(file), "%s/default.vale0:p1.pid", run_dir);
+	snprintf(log, sizeof(log), "%s/log", run_dir);
+	killed = start_daemon(log);
+	if (killed <= 0)
+		return;
+	kill(killed, SIGKILL);
+	net_same_after_kill(SWITCH, "p1", before, SETTLE_MS);
+	EXPECT(access(file, F_OK) == 0, "there is no %s", file);
+	daemon = start_daemon(log);
+	EXPECT(daemon > 0 && daemon != killed, "process %d", daemon);
+	does(1, "attach", "vale0:p1", "-d");
+	snprintf(words, sizeof(words), "is attached already, by process %d; nmx switch detach vale0:p1", daemon);
+	child_says(&command, words);
+	if (daemon > 0)
+		kill(daemon, SIGTERM);
+	await_end_of(file);
+	net_same_within(SWITCH, "p1", before, SETTLE_MS);
+	const char *said = net_script(SWITCH, "cat %s", log);
+	EXPECT(strstr(said, "\"end\": "), "no summary in the log: %s", said);
+	unlink(log);
+	run_dir_is_empty();
+}
+
 /* ---- the host of the interface */
 
 static void the_host_is_a_port_too(void)
@@ -236,7 +282,7 @@ static void a_storm_is_limited(void)
 	ends_well(&one);
 	ends_well(&two);
 	uint64_t came = after.rx_packets - before.rx_packets, most = (uint64_t)(ms + 200) * FLOOD_PPS / 1000 + 1;
-	EXPECT(came <= most, "%llu packets in %lld ms, with a limit of %d a second", (unsigned long long)came,
+	EXPECT(came > 0 && came <= most, "%llu packets in %lld ms, with a limit of %d a second", (unsigned long long)came,
 	       (long long)ms, FLOOD_PPS);
 	EXPECT(strstr(one.out, "\"flood\": ") && strstr(two.out, "\"flood\": "), "drops are not counted: %s%s",
 	       one.out, two.out);
@@ -270,8 +316,10 @@ int main(int argc, char **argv)
 	one_that_is_killed_leaves_the_interface(&before_b);
 	one_that_loses_its_interface_ends();
 	detached_they_are_apart(&before_a);
+	a_daemon_begins_where_another_was_killed(&before_a);
 	the_host_is_a_port_too();
 	both_ends_of_a_pair_are_not_attached();
 	a_storm_is_limited();
+	run_dir_is_empty();
 	return expect_result();
 }

@@ -74,7 +74,8 @@ static void what_cannot_be_attached_is_said(void **state)
 
 static void persistent_ports_are_made_and_removed(void **state)
 {
-	struct nmx_switch_options slots = kernel;
+	struct nmx_switch_options slots = kernel, ageing = kernel;
+	struct nmx_switch_info info;
 	struct nmx_report why;
 	struct pair p;
 
@@ -84,6 +85,9 @@ static void persistent_ports_are_made_and_removed(void **state)
 	refused(nmx_switch_create("v0", &kernel, &why), NMX_ERR_BUSY, &why, "already");
 	refused(nmx_switch_create("vale0:v0", &kernel, &why), NMX_ERR_BAD_NAME, &why, "attach vale0:v0");
 	refused(nmx_switch_create("a_name_that_is_long", &kernel, &why), NMX_ERR_BAD_NAME, &why, "15 characters");
+	ageing.ageing_s = 60;
+	refused(nmx_switch_create("v1", &ageing, &why), NMX_ERR_FALLBACK_UNSUPPORTED, &why, "--backend switch");
+	refused(nmx_switch_inspect("vale0", &kernel, &info, &why), NMX_ERR_FALLBACK_UNSUPPORTED, &why, "does not tell");
 	require_result(nmx_switch_attach("vale0:v0", &kernel, &why), 0);
 	require(nmx_switch_detach("vale0:v0", &kernel, &why) >= 0);
 	require_result(nmx_switch_attach("vale0:v0", &kernel, &why), 0);

@@ -15,12 +15,13 @@ MOST_LINES = 600
 
 
 def sources(root):
-    for path in sorted(root.rglob('*')):
-        relative = path.relative_to(root)
-        if relative.parts[0] == '.git' or relative.parts[0].startswith('build') or '__pycache__' in relative.parts:
+    for top in sorted(root.iterdir()):
+        if top.name == '.git' or top.name.startswith('build'):
             continue
-        if path.is_file() and not path.is_symlink():
-            yield path, relative
+        for path in sorted(top.rglob('*')) if top.is_dir() else [top]:
+            relative = path.relative_to(root)
+            if '__pycache__' not in relative.parts and path.is_file() and not path.is_symlink():
+                yield path, relative
 
 
 def is_code(path):

@@ -1,114 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* What a switch does with packets, beside what vale(4) says of it: who gets what, what is learnt, what is dropped and where
- * it is counted, what waits. */
-#include <string.h>
-
-#include "support.h"
-
-enum { LEN = 60, SLOTS = 8 };
-static const struct nmx_options small = { .tx_slots = SLOTS, .rx_slots = SLOTS };
-
-struct end {
-	struct nmx_port *port;
-	struct nmx_tx *tx;
-	struct nmx_rx *rx;
-};
-
-static struct end open_end(const char *name, const struct nmx_options *options)
-{
-	struct nmx_port *port = support_open(name, options ? options : &small);
-
-	return (struct end){ port, support_tx(port, 0), support_rx(port, 0) };
-}
-
-static void close_end(struct end *e)
-{
-	nmx_tx_close(e->tx);
-	nmx_rx_close(e->rx);
-	nmx_close(e->port);
-}
-
-/* Ports a, b, c ... of vale0. */
-static void open_ends(struct end *ends, uint32_t n, const struct nmx_options *options)
-{
-	for (uint32_t i = 0; i < n; i++)
-		ends[i] = open_end((char[]){ 'v', 'a', 'l', 'e', '0', ':', (char)('a' + i), 0 }, options);
-}
-
-static void close_ends(struct end *ends, uint32_t n)
-{
-	for (uint32_t i = 0; i < n; i++)
-		close_end(&ends[i]);
-}
-
-/* ---- frames: host h has the address 02:00:00:00:00:h; host 0xff is everybody */
-
-enum { EVERYBODY = 0xff };
-
-static void write_frame(uint8_t *data, uint32_t len, uint8_t dst, uint8_t src, uint64_t id)
-{
-	uint8_t header[14] = { 2, 0, 0, 0, 0, dst, 2, 0, 0, 0, 0, src, 8, 0 };
-
-	memset(data, (int)id, len);
-	if (dst == EVERYBODY)
-		memset(header, 0xff, 6);
-	memcpy(data, header, len < sizeof(header) ? len : sizeof(header));
-	if (len >= sizeof(header) + sizeof(id))
-		memcpy(data + sizeof(header), &id, sizeof(id));
-}
-
-/* Into the ring, not synced.  flags: NS_*. */
-static void put(struct end *e, uint8_t dst, uint8_t src, uint64_t id, uint32_t len, uint32_t flags)
-{
-	struct nmx_batch batch;
-	uint8_t *data;
-
-	require_equal(nmx_tx_reserve(e->tx, 1, &batch), 1);
-	data = nmx_batch_packet(&batch, len);
-	require(data != NULL);
-	write_frame(data, len, dst, src, id);
-	nmx_batch_slot(&batch)->flags |= (uint16_t)flags;
-	nmx_batch_commit(&batch);
-}
-
-static void send(struct end *e, uint8_t dst, uint8_t src, uint64_t id)
-{
-	put(e, dst, src, id, LEN, 0);
-	require(nmx_tx_sync(e->tx) >= 0);
-}
-
-static uint64_t id_of(const struct nmx_frame *frame)
-{
-	uint64_t id;
-
-	memcpy(&id, frame->data + 14, sizeof(id));
-	return id;
-}
-
-static void gets(struct end *e, uint64_t id)
-{
-	struct nmx_frame frame;
-
-	if (nmx_rx_waiting(e->rx) == 0)
-		require(nmx_rx_sync(e->rx) > 0);
-	require(nmx_rx_recv(e->rx, &frame));
-	require_equal(id_of(&frame), id);
-}
-
-static void gets_nothing(struct end *e)
-{
-	require_equal(nmx_rx_waiting(e->rx), 0);
-	require_result(nmx_rx_sync(e->rx), 0);
-}
-
-/* Host h is where port e is. */
-static void announce(struct end *e, uint8_t host, struct end *others, uint32_t n)
-{
-	send(e, EVERYBODY, host, 1000);
-	for (uint32_t i = 0; i < n; i++)
-		if (&others[i] != e)
-			gets(&others[i], 1000);
-}
+ * it is counted. */
+#include "switch_ends.h"
 
 /* ---- who gets what */
 
@@ -147,6 +40,46 @@ static void a_third_port_never_sees_what_is_for_one(void **state)
 	}
 	gets_nothing(&e[2]);
 	require_equal(support_stats(e[2].port).rx_packets, 2);
+	close_ends(e, 3);
+}
+
+static const uint8_t *data_of_next(struct end *e)
+{
+	struct nmx_frame frame;
+
+	require(nmx_rx_sync(e->rx) > 0);
+	require(nmx_rx_recv(e->rx, &frame));
+	return frame.data;
+}
+
+static const uint8_t *send_from(struct end *e, uint8_t dst)
+{
+	struct nmx_batch batch;
+	uint8_t *data;
+
+	require_equal(nmx_tx_reserve(e->tx, 1, &batch), 1);
+	data = nmx_batch_packet(&batch, LEN);
+	require(data != NULL);
+	write_frame(data, LEN, dst, 1, 0);
+	nmx_batch_commit(&batch);
+	require(nmx_tx_sync(e->tx) >= 0);
+	return data;
+}
+
+static void what_is_for_one_moves_and_what_is_for_all_is_copied(void **state)
+{
+	const uint8_t *sent, *at[2];
+	struct end e[3];
+
+	(void)state;
+	open_ends(e, 3, NULL);
+	announce(&e[1], 2, e, 3);
+	sent = send_from(&e[0], 2);
+	require(data_of_next(&e[1]) == sent);
+	sent = send_from(&e[0], EVERYBODY);
+	for (int i = 0; i < 2; i++)
+		at[i] = data_of_next(&e[1 + i]);
+	require(at[0] != sent && at[1] != sent && at[0] != at[1]); /* who changes its copy changes nobody else's */
 	close_ends(e, 3);
 }
 
@@ -204,6 +137,43 @@ static void a_host_that_moves_is_followed(void **state)
 	announce(&e[0], 1, e, 3); /* and back, within the same second */
 	send(&e[2], 1, 3, 12);
 	gets(&e[0], 12);
+	close_ends(e, 3);
+}
+
+/* More sources than the table has words, from anywhere. */
+static void a_table_flooded_with_sources_forwards_all_the_same(void **state)
+{
+	uint32_t seed = 3, got = 0;
+	struct end e[3];
+
+	(void)state;
+	open_ends(e, 3, NULL);
+	for (uint32_t i = 0; i < 20000; i++) {
+		struct nmx_batch batch;
+		uint8_t *data;
+
+		require_equal(nmx_tx_reserve(e[2].tx, 1, &batch), 1);
+		data = nmx_batch_packet(&batch, LEN);
+		require(data != NULL);
+		write_frame(data, LEN, EVERYBODY, 0, i);
+		for (int at = 7; at < 12; at++)
+			data[at] = (uint8_t)support_random(&seed, 256);
+		nmx_batch_commit(&batch);
+		require(nmx_tx_sync(e[2].tx) >= 0);
+		for (int k = 0; k < 2; k++)
+			gets(&e[k], i);
+		if (i % 100)
+			continue;
+		send(&e[1], 3, 2, i); /* host 2 says something, so it is known, and what is for it goes to it alone */
+		gets(&e[0], i);
+		gets(&e[2], i);
+		send(&e[0], 2, 1, i);
+		gets(&e[1], i);
+		got++;
+	}
+	gets_nothing(&e[2]);
+	require_equal(support_stats(e[2].port).tx_packets, 20000);
+	require_equal(support_stats(e[2].port).rx_packets, got);
 	close_ends(e, 3);
 }
 
@@ -336,6 +306,23 @@ static void packets_of_several_fragments_stay_whole(void **state)
 	close_ends(e, 3);
 }
 
+/* The header is in the first fragment, or there is none. */
+static void a_chain_whose_first_fragment_has_no_header_is_dropped(void **state)
+{
+	const struct nmx_options chains = { .tx_slots = SLOTS, .rx_slots = SLOTS, .flags = NMX_CHAINS };
+	struct end e[2];
+
+	(void)state;
+	open_ends(e, 2, &chains);
+	put_chain(&e[0], 2, 1, 0, 3, 13);
+	put_chain(&e[0], 2, 1, 0, 2, 14);
+	require(nmx_tx_sync(e[0].tx) >= 0);
+	require_result(nmx_rx_sync(e[1].rx), 2);
+	require_equal(support_stats(e[0].port).drop_too_short, 1);
+	require_equal(support_stats(e[0].port).tx_packets, 1);
+	close_ends(e, 2);
+}
+
 static void a_chain_that_cannot_pass_is_counted(void **state)
 {
 	const struct nmx_options chains = { .tx_slots = SLOTS, .rx_slots = 3, .flags = NMX_CHAINS };
@@ -401,188 +388,25 @@ static void ring_i_leads_to_ring_i(void **state)
 	nmx_close(b);
 }
 
-/* ---- full */
-
-static void a_full_destination_drops_what_is_new_and_both_ports_count(void **state)
-{
-	struct end e[3];
-
-	(void)state;
-	open_ends(e, 3, NULL);
-	announce(&e[1], 2, e, 3);
-	for (uint64_t id = 0; id < 4 * SLOTS; id++)
-		send(&e[0], 2, 1, id); /* nobody is held up */
-	for (uint64_t id = 0; id < SLOTS; id++)
-		gets(&e[1], id);
-	gets_nothing(&e[1]);
-	require_equal(support_stats(e[0].port).drop_full, 3 * SLOTS);
-	require_equal(support_stats(e[1].port).drop_no_buffer, 3 * SLOTS);
-	require_equal(support_stats(e[0].port).tx_packets, SLOTS);
-	send(&e[0], 2, 1, 99);
-	gets(&e[1], 99);
-	close_ends(e, 3);
-}
-
-static void a_slow_receiver_does_not_stop_the_others(void **state)
-{
-	struct end e[3];
-
-	(void)state;
-	open_ends(e, 3, NULL);
-	announce(&e[1], 2, e, 3);
-	announce(&e[2], 3, e, 3);
-	for (uint64_t id = 0; id < 4 * SLOTS; id++) {
-		put(&e[0], 2, 1, id, LEN, 0); /* b does not receive */
-		put(&e[0], 3, 1, id, LEN, 0);
-		put(&e[0], EVERYBODY, 1, id + 500, LEN, 0);
-		require(nmx_tx_sync(e[0].tx) == SLOTS - 1);
-		gets(&e[2], id);
-		gets(&e[2], id + 500);
-	}
-	require_equal(support_stats(e[0].port).drop_full, 2 * 4 * SLOTS - SLOTS);
-	close_ends(e, 3);
-}
-
-/* ---- blocking */
-
-static void a_blocking_port_loses_nothing(void **state)
-{
-	struct end e[2], a;
-	uint64_t sent = 0, got = 0;
-
-	(void)state;
-	open_ends(e, 2, NULL);
-	a = open_end("vale0:x@block", &small);
-	require_equal(nmx_rx_sync(e[0].rx), 0);
-	send(&e[1], EVERYBODY, 2, 1000);
-	gets(&a, 1000);
-	gets(&e[0], 1000);
-	for (uint32_t turn = 0, seed = 5; turn < 2000; turn++) {
-		uint32_t n = support_random(&seed, SLOTS);
-
-		for (; n > 0 && nmx_tx_space(a.tx) > 0; n--)
-			put(&a, 2, 1, sent++, LEN, 0);
-		require(nmx_tx_sync(a.tx) >= 0);
-		for (n = support_random(&seed, SLOTS); n > 0 && (nmx_rx_waiting(e[1].rx) || nmx_rx_sync(e[1].rx) > 0); n--)
-			gets(&e[1], got++);
-	}
-	while (got < sent) {
-		gets(&e[1], got++);
-		require(nmx_tx_sync(a.tx) >= 0);
-	}
-	require_equal(support_stats(a.port).drop_full, 0);
-	require_result(nmx_tx_drain(a.tx, 0), 0);
-	close_end(&a);
-	close_ends(e, 2);
-}
-
-static void with_one_other_port_what_is_unknown_is_for_that_alone(void **state)
-{
-	struct end a = open_end("vale0:x@block", &small), b = open_end("vale0:b", &small), c;
-
-	(void)state;
-	for (uint64_t id = 0; id < SLOTS + 3; id++)
-		send(&a, 2, 1, id);
-	require_equal(nmx_tx_space(a.tx), SLOTS - 1 - 3); /* three wait */
-	send(&a, EVERYBODY, 1, 99);                       /* never does */
-	require_equal(nmx_tx_space(a.tx), SLOTS - 1 - 4);
-	require_equal(support_stats(a.port).drop_full, 1);
-	for (uint64_t id = 0; id < SLOTS; id++)
-		gets(&b, id);
-	require_result(nmx_tx_sync(a.tx), SLOTS - 1);
-	for (uint64_t id = SLOTS; id < SLOTS + 3; id++)
-		gets(&b, id);
-	c = open_end("vale0:c", &small);
-	send(&a, 2, 1, 50);
-	gets(&b, 50);
-	gets(&c, 50);
-	close_end(&a);
-	close_end(&b);
-	close_end(&c);
-}
-
-static void only_what_wants_to_a_full_port_waits(void **state)
-{
-	struct end e[3], a;
-	const uint32_t more = 4;
-
-	(void)state;
-	open_ends(e, 3, NULL);
-	a = open_end("vale0:x@block", &small);
-	for (uint32_t i = 1; i < 3; i++) {
-		send(&e[i], EVERYBODY, (uint8_t)(i + 1), 1000);
-		gets(&a, 1000);
-		gets(&e[3 - i], 1000);
-		gets(&e[0], 1000);
-	}
-	for (uint64_t id = 0; id < SLOTS; id++)
-		send(&a, 2, 1, id); /* b is full now */
-	put(&a, 2, 1, SLOTS, LEN, 0);
-	for (uint64_t id = 0; id < more; id++)
-		put(&a, 3, 1, id, LEN, 0);
-	put(&a, EVERYBODY, 1, 300, LEN, 0);
-	require_result(nmx_tx_sync(a.tx), SLOTS - 1 - 6);
-	for (uint64_t id = 0; id < more; id++)
-		gets(&e[2], id); /* what was behind has gone */
-	gets(&e[2], 300);
-	gets(&e[0], 300);
-	require_equal(support_stats(a.port).drop_full, 1); /* the copy for b: floods do not wait */
-	require_result(nmx_tx_wait(a.tx, 0, 0), 1);        /* one slot is free */
-	require_result(nmx_tx_wait(a.tx, 4, 0), 0);
-	for (uint64_t id = 0; id < SLOTS; id++)
-		gets(&e[1], id);
-	require_result(nmx_tx_sync(a.tx), SLOTS - 1);
-	gets(&e[1], SLOTS);
-	gets_nothing(&e[1]);
-	gets_nothing(&e[2]); /* and came once */
-	close_end(&a);
-	close_ends(e, 3);
-}
-
-static void what_waits_for_a_port_that_goes_finds_another_way(void **state)
-{
-	struct end e[2], a;
-
-	(void)state;
-	open_ends(e, 2, NULL);
-	a = open_end("vale0:x@block", &small);
-	send(&e[1], EVERYBODY, 2, 1000);
-	gets(&a, 1000);
-	gets(&e[0], 1000);
-	for (uint64_t id = 0; id < SLOTS + 3; id++)
-		send(&a, 2, 1, id);
-	require_equal(nmx_tx_space(a.tx), SLOTS - 1 - 3);
-	close_end(&e[1]);
-	require_result(nmx_tx_wait(a.tx, SLOTS - 1, 0), 1);
-	require_result(nmx_tx_sync(a.tx), SLOTS - 1);
-	for (uint64_t id = SLOTS; id < SLOTS + 3; id++)
-		gets(&e[0], id); /* host 2 is not known any more */
-	close_end(&a);
-	close_end(&e[0]);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_unknown_goes_to_all_others_and_what_is_known_to_one),
 		cmocka_unit_test(a_third_port_never_sees_what_is_for_one),
+		cmocka_unit_test(what_is_for_one_moves_and_what_is_for_all_is_copied),
 		cmocka_unit_test(broadcast_and_multicast_go_to_all_others_and_are_not_learnt),
 		cmocka_unit_test(a_frame_never_goes_back_to_its_own_port),
 		cmocka_unit_test(a_host_that_moves_is_followed),
+		cmocka_unit_test(a_table_flooded_with_sources_forwards_all_the_same),
 		cmocka_unit_test(what_says_so_is_not_learnt),
 		cmocka_unit_test(a_port_that_is_named_by_its_number_gets_it),
 		cmocka_unit_test(data_may_lie_in_the_programs_own_memory),
 		cmocka_unit_test(less_than_a_header_is_dropped_and_counted),
 		cmocka_unit_test(packets_of_several_fragments_stay_whole),
+		cmocka_unit_test(a_chain_whose_first_fragment_has_no_header_is_dropped),
 		cmocka_unit_test(a_chain_that_cannot_pass_is_counted),
 		cmocka_unit_test(packets_keep_their_order_when_their_host_becomes_known),
 		cmocka_unit_test(ring_i_leads_to_ring_i),
-		cmocka_unit_test(a_full_destination_drops_what_is_new_and_both_ports_count),
-		cmocka_unit_test(a_slow_receiver_does_not_stop_the_others),
-		cmocka_unit_test(a_blocking_port_loses_nothing),
-		cmocka_unit_test(with_one_other_port_what_is_unknown_is_for_that_alone),
-		cmocka_unit_test(only_what_wants_to_a_full_port_waits),
-		cmocka_unit_test(what_waits_for_a_port_that_goes_finds_another_way),
 	};
 
 	return cmocka_run_group_tests_name("switch", tests, support_make_directory, support_remove_directory);

@@ -6,7 +6,8 @@
 
 #include <nmx/switch.h>
 
-#include "shm/fdb.h"
+#include "base/clock.h"
+#include "shm/switch.h"
 #include "support.h"
 
 enum { LEN = 60 };
@@ -270,6 +271,74 @@ static void the_table_can_be_read(void **state)
 	require_result(nmx_switch_table("vale3", NULL, count_address, &n, &why), NMX_ERR_NO_SUCH);
 }
 
+/* Where the live switch's table has an address, seen from so many seconds from now. */
+static uint32_t known_in(uint32_t seconds, uint64_t mac)
+{
+	struct nmx__segment *seg;
+	struct nmx__fdb fdb;
+	uint32_t port;
+
+	require_result(nmx__seg_look(&seg, NULL, "default", NULL), 0);
+	fdb = nmx__fdb_of(seg, nmx__switch_of(seg, nmx__switch_find(seg, "vale0")));
+	port = nmx__fdb_find(&fdb, mac, (uint32_t)(nmx__coarse_ms() / 1000) + seconds);
+	nmx__seg_unlook(seg);
+	return port;
+}
+
+static uint32_t ageing_of(const char *name)
+{
+	struct nmx_switch_info info;
+
+	require_result(nmx_switch_inspect(name, NULL, &info, NULL), 0);
+	return info.ageing_s;
+}
+
+static void a_switch_forgets_after_the_time_that_it_was_made_with(void **state)
+{
+	const uint64_t host_1 = 0x010000000002; /* in the order of memory */
+	struct nmx_switch_info info;
+	struct nmx_port *a, *b;
+	struct nmx_report why;
+
+	(void)state;
+	require_result(nmx_switch_create("vale0", &(struct nmx_switch_options){ .ageing_s = 60 }, &why), 0);
+	a = support_open("vale0:a", &small);
+	b = support_open("vale0:b", &small);
+	send_on(a, to_all);
+	require_equal(receive_on(b), 1);
+	require(known_in(50, host_1) > 0);
+	require_equal(known_in(61, host_1), 0);
+	require_equal(ageing_of("vale0"), 60);
+	require_result(nmx_switch_inspect("vale0", NULL, &info, &why), 0);
+	require(info.stays);
+	require_result(nmx_switch_remove("vale0", NULL, &why), 0); /* it is there still, for its ports */
+	require_result(nmx_switch_create("vale0", &(struct nmx_switch_options){ .ageing_s = 3600 }, &why), 0);
+	require(known_in(3500, host_1) > 0);
+	require_equal(known_in(3601, host_1), 0);
+	nmx_close(a);
+	nmx_close(b);
+	require_result(nmx_switch_remove("vale0", NULL, &why), 0);
+	require_equal(support_directory_entries(), 0);
+}
+
+static void a_time_that_cannot_be_is_refused(void **state)
+{
+	struct nmx_switch_info info;
+	struct nmx_report why;
+	struct nmx_port *a;
+
+	(void)state;
+	require_result(nmx_switch_create("vale0", &(struct nmx_switch_options){ .ageing_s = 86401 }, &why), NMX_ERR_BAD_OPTION);
+	require_contains(why.text, "86401 s: a switch has 1 to 86400");
+	require_result(nmx_switch_create("vale0:v", &(struct nmx_switch_options){ .ageing_s = 60 }, &why), NMX_ERR_BAD_OPTION);
+	require_contains(why.text, "\"vale0:v\" is a port; write vale0");
+	require_equal(support_directory_entries(), 0);
+	a = support_open("vale0:a", &small);
+	require_equal(ageing_of("vale0"), 300);
+	require_result(nmx_switch_inspect("vale1", NULL, &info, &why), NMX_ERR_NO_SUCH);
+	nmx_close(a);
+}
+
 /* ---- the forwarding table by itself */
 
 static struct nmx__fdb new_table(uint64_t key)
@@ -464,6 +533,8 @@ int main(void)
 		cmocka_unit_test(a_port_that_was_made_to_stay_does),
 		cmocka_unit_test(a_switch_may_stay_too),
 		cmocka_unit_test(the_table_can_be_read),
+		cmocka_unit_test(a_switch_forgets_after_the_time_that_it_was_made_with),
+		cmocka_unit_test(a_time_that_cannot_be_is_refused),
 		cmocka_unit_test(an_address_is_forgotten_in_time),
 		cmocka_unit_test(no_two_addresses_are_taken_for_each_other),
 		cmocka_unit_test(a_table_flooded_with_addresses_forgets_the_oldest),

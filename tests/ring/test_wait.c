@@ -407,6 +407,7 @@ int main(void)
 		OVER_EACH_BACKEND(a_spinning_receiver_costs_its_sender_no_wakeups),
 #if defined(__linux__) && !defined(SANITIZED)
 		OVER_EACH_BACKEND(packets_move_without_a_system_call),
+		{ "packets_move_without_a_system_call [switch]", packets_move_without_a_system_call, NULL, NULL, (void *)&support_switch },
 #endif
 	};
 

@@ -92,6 +92,29 @@ static void dump_sees_what_goes_to_all(void)
 	run_dir_is_empty();
 }
 
+static void a_switch_says_how_long_it_remembers(void)
+{
+	const char *reason;
+
+	NMX_RUN(&other, "switch", "create", "vale0", "--ageing", "60", "--dir", run_dir);
+	EXPECT(other.code == 0, "%s", other.err);
+	NMX_RUN(&other, "switch", "show", "vale0", "--dir", run_dir);
+	child_says(&other, "vale0: 0 ports, 0 addresses, forgotten after 60 s; stays");
+	NMX_RUN(&other, "switch", "show", "vale0", "--json", "--dir", run_dir);
+	reason = strict_json(other.out);
+	EXPECT(!reason, "%s: %s", reason, other.out);
+	EXPECT(json_number(&other, "ageing_seconds") == 60, "%s", other.out);
+	NMX_RUN(&other, "switch", "remove", "vale0", "--dir", run_dir);
+	EXPECT(other.code == 0, "%s", other.err);
+	NMX_RUN(&other, "switch", "create", "vale0", "--ageing", "86401", "--dir", run_dir);
+	EXPECT(other.code == 2, "%d: %s", other.code, other.err);
+	child_says(&other, "86401");
+	NMX_RUN(&other, "switch", "create", "vale0:a", "--ageing", "60", "--dir", run_dir);
+	EXPECT(other.code == 1, "%d: %s", other.code, other.err);
+	child_says(&other, "\"vale0:a\" is a port; write vale0");
+	run_dir_is_empty();
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 2)
@@ -102,5 +125,6 @@ int main(int argc, char **argv)
 	pong_answers_ping();
 	a_bridge_leads_from_a_switch_to_a_pipe();
 	dump_sees_what_goes_to_all();
+	a_switch_says_how_long_it_remembers();
 	return expect_result();
 }
