@@ -74,12 +74,13 @@ checked:
 	@[ -f build-checked/build.ninja ] || $(MESON) setup build-checked -Dchecked=true -Dtests=enabled -Dwerror=true
 	@scripts/check build-checked --setup rings
 
-# Without the tests of lost wake-ups: valgrind stops all threads while one sleeps in an io_uring.
+# Without the tests of lost wake-ups: valgrind stops all threads while one sleeps in an io_uring.  What it says of examples goes
+# into files, for it is no part of what they say.
 leaks:
 	@$(PACKAGES) build test count
 	@$(MAKE) --no-print-directory quiet
 	@$(MESON) test -C $(BUILD) --print-errorlogs --timeout-multiplier 4 --wrap "$(LEAKS)" --suite event --suite netmap --no-suite wakeups
-	@EXAMPLES_UNDER="$(LEAKS)" $(MESON) test -C $(BUILD) --print-errorlogs --timeout-multiplier 4 examples
+	@EXAMPLES_UNDER="$(LEAKS) --log-file=$(abspath $(BUILD))/meson-logs/valgrind-%p.txt" $(MESON) test -C $(BUILD) --print-errorlogs --timeout-multiplier 4 examples
 
 bench:
 	@$(PACKAGES) build

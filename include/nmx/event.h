@@ -27,8 +27,8 @@
  * stay valid.  What was flushed is handed over; of a pipe it is lost if both ends are closed before it was taken.
  *
  * Fairness: each receiver and each sender has one sync and one callback in a turn of the loop, for at most a ring full of
- * packets, and then another turn at once.  It sleeps when a sync has found nothing (after 64 slots or more in one turn: a few
- * syncs in a row), and wakes up for packets, for room, and about once a second.
+ * packets, and then another turn at once.  It sleeps when a sync has found nothing, and wakes up for packets, for room, and
+ * about once a second.
  *
  * Threads: all calls are made by the thread that runs the loop, and callbacks come there.  A ring that another thread has
  * used is handed over with nmx_rx_unbind() or nmx_tx_unbind() before.  After a fork the child has none of this.

@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 #include "event/watch.h"
 
-/* A wake-up may take as long as filling a ring.  So after so many slots in a turn, which is load, it looks again a few
- * times, some 50 microseconds, before it waits. */
-#define MANY_SLOTS 64
-#define LOOKS      16
-
 int nmx__watch_fd(const struct nmx__watch *w)
 {
 	int fd = w->rx ? nmx_rx_pollfd(w->rx).fd : nmx_tx_pollfd(w->tx).fd;
@@ -38,20 +33,6 @@ void nmx__watch_close_ring(struct nmx__watch *w)
 	nmx_tx_close(w->tx);
 }
 
-static enum nmx__next look_or_wait(struct nmx__watch *w)
-{
-	if (w->looks == 0)
-		return NMX__WAIT;
-	w->looks--;
-	return NMX__AGAIN;
-}
-
-static void note_load(struct nmx__watch *w, uint32_t slots)
-{
-	if (slots >= MANY_SLOTS)
-		w->looks = LOOKS;
-}
-
 static enum nmx__next rx_turn(struct nmx__watch *w)
 {
 	const struct netmap_ring *ring = w->rx->ring;
@@ -59,11 +40,10 @@ static enum nmx__next rx_turn(struct nmx__watch *w)
 	uint32_t before = ring->cur;
 
 	if (n == 0)
-		return look_or_wait(w);
+		return NMX__WAIT;
 	if (n < 0) {
 		nmx__watch_end(w, n);
 	} else {
-		note_load(w, (uint32_t)n);
 		w->said = false;
 		tell(w, 0);
 		if (!w->said) /* frames that nobody takes would be offered for ever */
@@ -103,10 +83,8 @@ static enum nmx__next tx_turn(struct nmx__watch *w)
 		if (n > 0) /* otherwise it is armed */
 			n = sync_for_more(w->tx);
 		if (n >= 0)
-			return n > 0 ? NMX__AGAIN : look_or_wait(w);
+			return n > 0 ? NMX__AGAIN : NMX__WAIT;
 	}
-	if (n > 0)
-		note_load(w, (uint32_t)n);
 	nmx__watch_end(w, n < 0 ? n : 0);
 	return w->on ? NMX__AGAIN : NMX__REST;
 }

@@ -14,10 +14,9 @@ struct nmx__watch {
 	nmx_on_packets *on_packets;
 	nmx_on_room *on_room;
 	void *arg;
-	uint32_t want;  /* tx: slots that are waited for; 0: none */
-	uint32_t looks; /* before it waits */
-	bool on;        /* rx: started; tx: there is something to be flushed or wanted */
-	bool said;      /* rx: its user has started or stopped it since the callback began */
+	uint32_t want; /* tx: slots that are waited for; 0: none */
+	bool on;       /* rx: started; tx: there is something to be flushed or wanted */
+	bool said;     /* rx: its user has started or stopped it since the callback began */
 };
 
 /* After a turn. */

@@ -411,7 +411,6 @@ static void a_sender_that_wants_more_than_there_is_sleeps(void **state)
 	rig_close(&rig);
 }
 
-/* Under load it may look again before it sleeps; a moment later it sleeps. */
 static void after_a_load_it_sleeps(void **state)
 {
 	struct rig rig;

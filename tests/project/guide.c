@@ -3,6 +3,7 @@
 #include SNIPPETS
 
 #include <stdlib.h>
+#include <uv.h>
 
 #define CHECK(condition) check(condition, #condition, __LINE__)
 static void check(int condition, const char *what, int line)
@@ -112,6 +113,95 @@ static void a_bridge(void)
 	CHECK(nmx_tx_send(d.tx, "back", 5) == 0 && nmx_tx_sync(d.tx) >= 0);
 	CHECK(between(b.rx, c.tx, c.rx, b.tx) == 2);
 	CHECK(nmx_rx_sync(d.rx) == 1 && nmx_rx_sync(a.rx) == 1);
+	nmx_rx_for_each (d.rx, frame)
+		CHECK(strcmp((char *)frame.data, "there") == 0);
+	nmx_rx_for_each (a.rx, frame)
+		CHECK(strcmp((char *)frame.data, "back") == 0);
+}
+
+/* ---- loops */
+
+static void *send_later(void *arg)
+{
+	uint64_t next = 0;
+
+	nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+	CHECK(send_burst(arg, &next, 300) == 0);
+	nmx_tx_unbind(arg);
+	return NULL;
+}
+
+static void by_poll(void)
+{
+	uint64_t next = 0, packets = 0;
+	pthread_t thread;
+
+	CHECK(send_burst(a.tx, &next, 100) == 0);
+	nmx_tx_unbind(c.tx);
+	CHECK(pthread_create(&thread, NULL, send_later, c.tx) == 0);
+	CHECK(serve(b.rx, d.rx, 400, &packets) == 0 && packets == 400);
+	pthread_join(thread, NULL);
+}
+
+static void in_libuv(void)
+{
+	struct stream s = { .total = 3000 };
+	struct end from = open_end("uv{1"), to = open_end("uv}1");
+	uv_loop_t loop;
+
+	CHECK(uv_loop_init(&loop) == 0 && start_stream(&s, &loop, from.tx, to.rx) == 0);
+	CHECK(uv_run(&loop, UV_RUN_DEFAULT) == 0 && uv_loop_close(&loop) == 0);
+	CHECK(s.sent == 3000 && s.received == 3000);
+	from.tx = NULL;
+	to.rx = NULL;
+	close_end(&from);
+	close_end(&to);
+}
+
+static void set_done(struct nmx_rx *rx, int err, void *arg)
+{
+	CHECK(err == 0);
+	nmx_rx_for_each (rx, frame)
+		*(bool *)arg = frame.len > 0;
+}
+
+static void in_an_io_uring(void)
+{
+	struct end from = open_end("uring{1"), to = open_end("uring}1");
+	struct nmx_uring_rx *receiver;
+	struct nmx_uring *loop;
+	struct io_uring uring;
+	bool done = false;
+
+	if (io_uring_queue_init(8, &uring, 0) == 0) { /* containers may forbid it */
+		CHECK(nmx_uring_open(&loop, &uring) == 0 && nmx_uring_rx_open(&receiver, loop, to.rx, set_done, &done) == 0);
+		CHECK(nmx_tx_send(from.tx, "x", 1) == 0 && nmx_tx_sync(from.tx) >= 0);
+		CHECK(run_loop(&uring, loop, &done) == 0);
+		nmx_uring_close(loop);
+		io_uring_queue_exit(&uring);
+		to.rx = NULL;
+	}
+	close_end(&from);
+	close_end(&to);
+}
+
+/* ---- a switch */
+
+static void a_switch(void)
+{
+	static const uint8_t mac[2][6] = { { 2, 0, 0, 0, 0, 1 }, { 2, 0, 0, 0, 0, 2 } };
+	struct end ends[3] = { open_end("vale0:a"), open_end("vale0:b"), open_end("vale0:c") };
+	struct nmx_report why;
+
+	CHECK(ports_of_vale0(&why) == 3);
+	CHECK(write_to(ends[0].tx, mac[1], mac[0], "who?", 5) == 0 && nmx_tx_sync(ends[0].tx) >= 0);
+	CHECK(nmx_rx_sync(ends[1].rx) == 1 && nmx_rx_sync(ends[2].rx) == 1); /* to all: nobody knows it */
+	CHECK(write_to(ends[1].tx, mac[0], mac[1], "I", 2) == 0 && nmx_tx_sync(ends[1].tx) >= 0);
+	CHECK(write_to(ends[0].tx, mac[1], mac[0], "you", 4) == 0 && nmx_tx_sync(ends[0].tx) >= 0);
+	CHECK(nmx_rx_sync(ends[0].rx) == 1 && nmx_rx_sync(ends[1].rx) == 2 && nmx_rx_sync(ends[2].rx) == 1);
+	CHECK(write_to(ends[0].tx, mac[1], mac[0], NULL, 5000) == NMX_ERR_PACKET_TOO_LARGE);
+	for (int i = 0; i < 3; i++)
+		close_end(&ends[i]);
 }
 
 int main(void)
@@ -124,6 +214,10 @@ int main(void)
 	batches_and_waits();
 	workers_count();
 	a_bridge();
+	by_poll();
+	in_libuv();
+	in_an_io_uring();
+	a_switch();
 	CHECK(complain("no such{port") == NMX_ERR_BAD_NAME);
 	CHECK(complain("loop:") == 0);
 	CHECK(losses(b.port) == 0);
