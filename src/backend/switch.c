@@ -162,6 +162,7 @@ static void free_tx(struct switch_tx *tx)
 		nmx__bell_close(&tx->bell[i]);
 	nmx__process_unwatch(tx->watch);
 	free(tx->next);
+	free(tx->run);
 	free(tx->frags);
 	free(tx->flood);
 	free(tx->held);
@@ -184,11 +185,12 @@ static int make_tx(struct switch_ring *r)
 	tx->flood_pps = r->ring.port->options.flood_pps;
 	tx->order = nmx__own_order(r->end.own);
 	tx->next = calloc(n, sizeof(*tx->next));
+	tx->run = calloc(n, sizeof(*tx->run));
 	tx->frags = calloc(n, sizeof(*tx->frags));
 	tx->flood = calloc(n, sizeof(*tx->flood));
 	tx->held = calloc(n, sizeof(*tx->held));
 	tx->done = calloc(n, sizeof(*tx->done));
-	if (!tx->next || !tx->frags || !tx->flood || !tx->held || !tx->done)
+	if (!tx->next || !tx->run || !tx->frags || !tx->flood || !tx->held || !tx->done)
 		return NMX_ERR_NO_MEMORY;
 	return nmx__switch_send(r, 0); /* brings the free slots */
 }

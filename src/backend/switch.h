@@ -23,6 +23,7 @@ struct switch_tx {
 	uint16_t *order;  /* in the own file: slots of the delivery in flight, and of those before it in this sync */
 	uint32_t ordered; /* of it, used by this sync */
 	uint16_t *next;   /* [slots], by place of a packet: that of the next one to the same port */
+	uint16_t *run;    /* [slots], by place of a packet of one slot: so many of the same kind, to the same port, are from here on */
 	uint8_t *frags;   /* [slots], by place of a packet: its slots, and FRAGS_COPY */
 	uint64_t *flood;  /* [slots], by place of a packet for all: its slot's first 8 bytes, bounded; 0: not of one slot */
 	struct switch_list to[256]; /* by port; to[EVERYWHERE]: floods */
@@ -37,6 +38,8 @@ struct switch_tx {
 	struct nmx__way way[256];
 	struct nmx__bell bell[NMX__SWITCH_BELLS];
 	uint64_t bell_word[NMX__SWITCH_BELLS]; /* of the port that it is for */
+	struct nmx__fdb_seen found, learnt; /* of the destination and the source that came last */
+	uint32_t visited;  /* the port that was visited last */
 	int watch;        /* tells of the end of the process whose port is waited for, the first if there are several; -1 */
 	uint32_t watched; /* that member */
 	uint32_t patience; /* left of this sync, for locks that others have */
@@ -83,6 +86,8 @@ NMX_MUST_CHECK int nmx__switch_send(struct switch_ring *r, uint32_t head);
 /* Brings to a port what is for it: its own list, and with it, in their order, the floods, or copies of them. */
 enum switch_floods { NO_FLOODS, COPY_FLOODS, MOVE_FLOODS };
 void nmx__switch_visit(struct switch_ring *r, uint32_t port, enum switch_floods floods);
+/* So many packets are to be sorted, most likely for the port that was visited last. */
+void nmx__switch_expect(const struct switch_ring *r, uint32_t count);
 /* If the owner of a port that has no room is dead, its recovery frees the port. */
 void nmx__switch_look_at_owner(struct switch_ring *r, struct nmx__way *way);
 

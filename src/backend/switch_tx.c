@@ -10,6 +10,7 @@
 #define HEADER_LEN 14 /* two addresses and a type: less is no frame */
 /* Flags of a slot that ask for something, in its first 8 bytes. */
 #define WORD_ASKS ((uint64_t)(NS_MOREFRAG | NS_NO_LEARN | NS_INDIRECT | NS_PORT_MASK) << 48)
+#define WORD_LEN  (0xffffull << 32)
 
 /* ---- where a packet goes */
 
@@ -55,6 +56,16 @@ static uint32_t find_lone(struct switch_ring *r)
 	return found;
 }
 
+/* Where the address is; 0: not known. */
+static inline uint32_t find(struct switch_ring *r, const struct memo *memo)
+{
+	struct nmx__fdb_seen *seen = &r->tx->found;
+
+	if (__builtin_expect(nmx__fdb_unchanged(seen, memo->dst, memo->now), 1))
+		return seen->port;
+	return nmx__fdb_find(&switch_of(r)->fdb, memo->dst, memo->now, seen);
+}
+
 static __attribute__((__noinline__)) uint32_t look_up(struct switch_ring *r, struct memo *memo)
 {
 	const struct switch_port *port = switch_of(r);
@@ -62,7 +73,7 @@ static __attribute__((__noinline__)) uint32_t look_up(struct switch_ring *r, str
 
 	if (nmx__mac_is_group(memo->dst))
 		return EVERYWHERE;
-	to = nmx__fdb_find(&port->fdb, memo->dst, memo->now);
+	to = find(r, memo);
 	if (to == port->number)
 		return NOWHERE;
 	if (to && atomic_load_explicit(&port->sw->port[to], memory_order_relaxed))
@@ -80,8 +91,8 @@ static inline uint32_t destination(struct switch_ring *r, const uint8_t *header,
 
 	if (unlikely(src != memo->src) && learn) {
 		memo->src = src;
-		if (!nmx__mac_is_group(src))
-			nmx__fdb_learn(&port->fdb, src, port->number, memo->now);
+		if (!nmx__mac_is_group(src) && !nmx__fdb_unchanged(&r->tx->learnt, src, memo->now))
+			nmx__fdb_learn(&port->fdb, src, port->number, memo->now, &r->tx->learnt);
 	}
 	if (unlikely(dst != memo->dst)) {
 		memo->dst = dst;
@@ -161,12 +172,56 @@ static inline void append(struct switch_tx *tx, uint32_t to, uint32_t place)
 	struct switch_list *list = &tx->to[to];
 
 	tx->next[place] = NO_PLACE;
+	tx->run[place] = 1;
 	if (unlikely(list->first == NO_PLACE)) {
 		list->first = (uint16_t)place;
 		tx->touched[tx->num_touched++] = (uint8_t)to;
 	} else
 		tx->next[list->last] = (uint16_t)place;
 	list->last = (uint16_t)place;
+}
+
+/* A packet of one slot that asks for nothing: with its flags, its length is none of too many bytes. */
+static inline bool is_plain(uint64_t word, uint32_t longest, uint32_t usable)
+{
+	return (uint32_t)((word & (WORD_ASKS | WORD_LEN)) >> 32) - HEADER_LEN <= longest && nmx__word_index(word) - NMX__FIRST_BUF < usable;
+}
+
+/* From a slot on, before `end`: plain packets of these two addresses. */
+static inline uint32_t length_of_train(const struct nmx__qend *e, uint32_t slot, uint32_t end, uint64_t dst, uint64_t src)
+{
+	const struct netmap_slot *at = &e->ring->slot[slot], *last = &e->ring->slot[end];
+	const uint8_t *bufs = e->bufs;
+	uint32_t longest = e->max_len - HEADER_LEN, usable = e->num_bufs - NMX__FIRST_BUF;
+	size_t stride = e->buf_stride;
+
+	for (; at < last; at++) {
+		uint64_t word = nmx__slot_word(at);
+		const uint8_t *header = bufs + nmx__word_index(word) * stride;
+
+		if (!is_plain(word, longest, usable) || (((load_once(header) ^ dst) | (load_once(header + 6) ^ src)) & NMX__MAC_MASK))
+			break;
+	}
+	return (uint32_t)(at - &e->ring->slot[slot]);
+}
+
+/* What follows a plain packet, which is the last of its list, at the next places, and is as plain, from the same host to the
+ * same: into that list, all at once.  Returns how many. */
+static inline uint32_t append_train(struct switch_ring *r, uint32_t place, uint32_t count, const struct memo *memo)
+{
+	const struct nmx__qend *e = &r->end;
+	uint16_t *next = r->tx->next + place, *run = r->tx->run + place;
+	uint32_t slot = switch_slot(e, place + 1), left = count - place - 1, ahead = e->num_slots - slot, n;
+
+	n = length_of_train(e, slot, slot + (left < ahead ? left : ahead), memo->dst, memo->src);
+	memset(r->tx->frags + place + 1, 1, n);
+	for (uint32_t i = 0; i <= n; i++) {
+		next[i] = (uint16_t)(place + 1 + i);
+		run[i] = (uint16_t)(n + 1 - i);
+	}
+	next[n] = NO_PLACE;
+	r->tx->to[memo->to].last = (uint16_t)(place + n);
+	return n;
 }
 
 /* 0 or NMX_ERR_RESET. */
@@ -177,31 +232,30 @@ static int sort(struct switch_ring *r, uint32_t count)
 	const struct netmap_slot *slots = e->ring->slot;
 	struct switch_tx *tx = r->tx;
 	struct memo memo = { .src = UINT64_MAX, .dst = UINT64_MAX, .now = (uint32_t)(nmx__coarse_ms() / 1000) };
-	uint32_t slot = e->hwcur, longest = e->max_len - HEADER_LEN, usable = e->num_bufs - NMX__FIRST_BUF;
+	uint32_t longest = e->max_len - HEADER_LEN, usable = e->num_bufs - NMX__FIRST_BUF;
 	bool some_done = tx->num_held > 0;
 
 	nmx__fdb_tick(&port->fdb, memo.now);
-	for (uint32_t place = 0; place < count; place++, slot = nmx__next(slot, e->num_slots)) {
+	for (uint32_t place = 0, n; place < count; place += n) {
+		uint32_t slot = switch_slot(e, place), to = NOWHERE;
 		uint64_t word = nmx__slot_word(&slots[slot]);
-		uint32_t to = NOWHERE, first = place, n;
+		bool plain = is_plain(word, longest, usable);
 
+		n = 1;
 		if (unlikely(some_done) && tx->done[slot])
 			continue;
-		if (__builtin_expect(!(word & WORD_ASKS) && nmx__word_len(word) - HEADER_LEN <= longest &&
-		                     nmx__word_index(word) - NMX__FIRST_BUF < usable, 1)) {
+		if (__builtin_expect(plain, 1)) {
 			tx->frags[place] = 1;
 			to = destination(r, e->bufs + (size_t)nmx__word_index(word) * e->buf_stride, true, &memo);
 			if (unlikely(to == NOWHERE))
 				drop(r, offsetof(struct nmx_stats, drop_no_port));
-		} else {
-			n = sort_special(r, place, count - place, &memo, &to);
-			if (n == 0)
-				return NMX_ERR_RESET;
-			for (; n > 1; n--, place++)
-				slot = nmx__next(slot, e->num_slots);
-		}
-		if (to != NOWHERE)
-			append(tx, to, first);
+		} else if ((n = sort_special(r, place, count - place, &memo, &to)) == 0)
+			return NMX_ERR_RESET;
+		if (to == NOWHERE)
+			continue;
+		append(tx, to, place);
+		if (plain && !some_done)
+			n += append_train(r, place, count, &memo);
 	}
 	return 0;
 }
@@ -279,6 +333,7 @@ static void limit_floods(struct switch_ring *r)
 	for (uint32_t place = list->first; place != NO_PLACE; place = tx->next[place])
 		if (passed < allowed) {
 			passed++;
+			tx->run[place] = 1; /* any may be the last now */
 			list->last = (uint16_t)place;
 		} else
 			dropped++;
@@ -314,8 +369,10 @@ static int forward(struct switch_ring *r, uint32_t count)
 {
 	struct switch_tx *tx = r->tx;
 	bool blocking = switch_of(r)->blocking, some_done = tx->num_held > 0;
-	int err = sort(r, count);
+	int err;
 
+	nmx__switch_expect(r, count);
+	err = sort(r, count);
 	if (err == 0) {
 		tx->ordered = 0;
 		tx->patience = NMX__PATIENCE;
@@ -337,19 +394,25 @@ int nmx__switch_send(struct switch_ring *r, uint32_t head)
 {
 	struct nmx__qend *e = &r->end;
 	uint32_t n = e->num_slots, count, tail;
+	bool exchanges = false;
 
 	if (unlikely(!nmx__qend_cursors_valid(e, head, e->ring->cur)))
 		return nmx__qend_reset(e);
 	count = nmx__distance(e->hwcur, head, n);
 	if (r->tx->num_held)
 		nmx__qend_poison(e, e->hwcur, head, false); /* what waits was handed over, and is read again */
-	if (count && unlikely(forward(r, count) < 0))
-		return nmx__qend_reset(e);
+	if (count) {
+		exchanges = e->ring->slot[head ? head - 1 : n - 1].flags & NS_BUF_CHANGED;
+		if (unlikely(forward(r, count) < 0))
+			return nmx__qend_reset(e);
+	}
 	r->tx->head = head;
 	e->hwcur = r->tx->num_held ? switch_slot(e, r->tx->first_held) : head;
 	tail = e->hwcur ? e->hwcur - 1 : n - 1;
 	nmx__qend_poison(e, tail, head, true);
 	nmx__qend_poison(e, head, tail, false);
 	e->ring->tail = e->tail = tail;
+	if (!exchanges) /* what is in the slots now, it would not touch */
+		nmx__prefetch_slots(e, head, count);
 	return 0;
 }

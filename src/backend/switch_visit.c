@@ -15,6 +15,7 @@
 
 #define LOOK_MS 50 /* how long it may go unnoticed that the owner of a full port was killed */
 #define LINE 64u
+#define EXPECTED 64u /* packets to where the last ones went */
 
 struct visit {
 	struct switch_ring *r;
@@ -24,47 +25,65 @@ struct visit {
 	uint32_t hold;     /* of its lock; 0: not to be had */
 	uint32_t tail, room; /* of the queue */
 	uint32_t ordered;  /* of tx->order, ours and of visits before */
+	bool looked;       /* at the queue's head */
+	bool corrupt;      /* and that is nonsense */
 	bool waits;        /* something for it waits: nothing may overtake it */
 	enum switch_floods floods;
-	uint64_t packets, bytes, full, invalid, too_long, gone;
+	uint64_t bytes;
+	uint32_t packets, full, invalid, too_long, gone;
 };
 
 /* ---- one packet */
 
 static inline struct nmx__entry *entry_at(const struct visit *v, uint32_t i) { return &v->entries[(v->tail + i) & v->mask]; }
 
+static inline uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
+
+/* From a slot and an entry on, without going round: packets of one slot.  Returns how many were moved; less: an entry holds
+ * nonsense. */
+static inline uint32_t move_run(struct visit *v, uint32_t s, uint32_t n)
+{
+	/* Copies, for the compiler cannot know that the stores below do not reach *e. */
+	const struct nmx__qend *e = &v->r->end;
+	const struct netmap_slot *slots = &e->ring->slot[s];
+	struct nmx__entry *entries = entry_at(v, 0);
+	uint16_t *order = v->r->tx->order + v->ordered;
+	uint64_t *pending = e->pending + s, bytes = 0;
+	uint32_t usable = e->num_bufs - NMX__FIRST_BUF, i;
+
+	for (i = 0; i < n; i++) {
+		uint32_t spare = atomic_load_explicit(&entries[i].empty, memory_order_relaxed);
+		uint64_t word = nmx__slot_word(&slots[i]) & NMX__WORD_KEEP;
+
+		if (unlikely(spare - NMX__FIRST_BUF >= usable))
+			break;
+		pending[i] = spare;
+		atomic_store_explicit(&entries[i].full, word, memory_order_relaxed);
+		order[i] = (uint16_t)(s + i);
+		bytes += nmx__word_len(word);
+	}
+	v->tail += i;
+	v->room -= i;
+	v->ordered += i;
+	v->packets += i;
+	v->bytes += bytes;
+	return i;
+}
+
 /* Packets of one slot whose buffers move, up to the first that is anything else.  Returns its place. */
 static inline uint32_t move_singles(struct visit *v, uint32_t place, uint32_t until)
 {
 	const struct nmx__qend *e = &v->r->end;
 	const struct switch_tx *tx = v->r->tx;
-	/* Copies, for the compiler cannot know that the stores below do not reach *e. */
-	const struct netmap_slot *slots = e->ring->slot;
-	struct nmx__entry *entries = v->entries;
-	const uint16_t *next = tx->next;
-	const uint8_t *frags = tx->frags;
-	uint64_t *pending = e->pending, bytes = 0;
-	uint16_t *order = tx->order + v->ordered;
-	uint32_t hwcur = e->hwcur, n = e->num_slots, mask = v->mask, usable = e->num_bufs - NMX__FIRST_BUF, done = 0;
+	uint32_t most = 1, moved = 1;
 
-	for (; place < until && done < v->room && frags[place] == 1; done++, place = next[place]) {
-		uint32_t s = hwcur + place < n ? hwcur + place : hwcur + place - n;
-		struct nmx__entry *entry = &entries[(v->tail + done) & mask];
-		uint32_t spare = atomic_load_explicit(&entry->empty, memory_order_relaxed);
-		uint64_t word = nmx__slot_word(&slots[s]) & NMX__WORD_KEEP;
+	while (moved == most && place < until && v->room && tx->frags[place] == 1) {
+		uint32_t s = switch_slot(e, place);
 
-		if (unlikely(spare - NMX__FIRST_BUF >= usable))
-			break;
-		pending[s] = spare;
-		atomic_store_explicit(&entry->full, word, memory_order_relaxed);
-		order[done] = (uint16_t)s;
-		bytes += nmx__word_len(word);
+		most = least(least(tx->run[place], v->room), least(e->num_slots - s, v->mask + 1 - (v->tail & v->mask)));
+		moved = move_run(v, s, most);
+		place = moved ? tx->next[place + moved - 1] : place;
 	}
-	v->tail += done;
-	v->room -= done;
-	v->ordered += done;
-	v->packets += done;
-	v->bytes += bytes;
 	return place;
 }
 
@@ -146,13 +165,33 @@ static bool put_fragments(struct visit *v, uint32_t place, uint32_t n, bool copy
 	return true;
 }
 
+/* With the lock: what room there is. */
+static void look_at_head(struct visit *v)
+{
+	uint32_t head = atomic_load_explicit(&v->way->queue->head, memory_order_acquire), used = v->tail - head;
+
+	v->looked = true;
+	v->corrupt = used > v->way->capacity;
+	v->room = v->corrupt ? 0 : v->way->capacity - used;
+	if (!v->corrupt)
+		atomic_store_explicit(&v->way->lane->seen_head, head, memory_order_relaxed);
+}
+
+/* The head's line comes from the receiver: it is looked at only when what was seen of it does not do. */
+static inline bool has_room(struct visit *v, uint32_t n)
+{
+	if (unlikely(n > v->room && !v->looked))
+		look_at_head(v);
+	return n <= v->room;
+}
+
 /* No room: waits, or is gone. */
 static void refuse(struct visit *v, uint32_t place, uint32_t n, bool is_flood)
 {
 	struct switch_tx *tx = v->r->tx;
 
-	if (is_flood || !switch_of(v->r)->blocking) {
-		v->full++;
+	if (is_flood || v->corrupt || !switch_of(v->r)->blocking) {
+		++*(v->corrupt ? &v->invalid : &v->full);
 		return;
 	}
 	if (tx->held_for[v->port] == 0)
@@ -173,7 +212,7 @@ static void put_packet(struct visit *v, uint32_t place, bool is_flood)
 
 	if (n > v->way->max_frags)
 		v->too_long++;
-	else if (n > v->room || v->waits)
+	else if (v->waits || !has_room(v, n))
 		refuse(v, place, n, is_flood);
 	else if (!put_fragments(v, place, n, copy))
 		v->invalid++;
@@ -185,7 +224,8 @@ static void put_packet(struct visit *v, uint32_t place, bool is_flood)
 static __attribute__((__noinline__)) uint32_t put_floods(struct visit *v, uint32_t place, uint32_t until)
 {
 	const struct switch_tx *tx = v->r->tx;
-	uint64_t packets = v->packets, bytes = v->bytes;
+	uint64_t bytes = v->bytes;
+	uint32_t packets = v->packets;
 
 	while (place < until) {
 		if (!v->waits)
@@ -251,6 +291,8 @@ static void commit(struct visit *v, uint32_t first)
 {
 	struct nmx__qend *e = &v->r->end;
 	struct netmap_slot *slots = e->ring->slot;
+	const uint64_t *pending = e->pending;
+	const uint16_t *order = v->r->tx->order;
 	uint32_t moved = v->ordered - first;
 
 	poison_sent(v, first);
@@ -265,23 +307,41 @@ static void commit(struct visit *v, uint32_t first)
 	wake_receiver(v);
 	nmx__way_unlock(v->way);
 	nmx__order_for_death();
-	for (uint32_t i = first; i < v->ordered; i++)
-		nmx__slot_set_word(&slots[v->r->tx->order[i]], e->pending[v->r->tx->order[i]]);
+	for (uint32_t i = first, end = v->ordered; i < end; i++)
+		nmx__slot_set_word(&slots[order[i]], pending[order[i]]);
 	nmx__order_for_death();
 	if (moved)
 		atomic_store_explicit(&e->own->txn, 0, memory_order_relaxed);
 	v->r->tx->ordered = v->ordered;
 }
 
-/* With the lock: what room there is.  False: the queue holds nonsense. */
+/* With the lock: what room there is at least.  False: the queue holds nonsense.  The head that was seen by who had the lock
+ * before does, for it only moves on.  With a new port, whose queue is empty, the word still says what it said of another's:
+ * that is behind the tail, and then less room is seen than there is, or too far away to be believed. */
 static bool look_at_queue(struct visit *v)
 {
-	uint32_t head = atomic_load_explicit(&v->way->queue->head, memory_order_acquire), used;
+	uint32_t used;
 
 	v->tail = atomic_load_explicit(&v->way->queue->tail, memory_order_relaxed);
-	used = v->tail - head;
-	v->room = used <= v->way->capacity ? v->way->capacity - used : 0;
-	return used <= v->way->capacity;
+	used = v->tail - atomic_load_explicit(&v->way->lane->seen_head, memory_order_relaxed);
+	v->room = v->way->capacity - used;
+	if (unlikely(used > v->way->capacity))
+		look_at_head(v);
+	return !v->corrupt;
+}
+
+/* Their lines come from the receiver, which takes longer than to sort. */
+void nmx__switch_expect(const struct switch_ring *r, uint32_t count)
+{
+	const struct nmx__way *way = &r->tx->way[r->tx->visited];
+	struct nmx__queue *q = way->queue;
+	uint32_t tail, mask = way->capacity - 1;
+
+	if (!q)
+		return;
+	tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
+	for (uint32_t i = 0; i < count && i < EXPECTED; i += 64 / sizeof(struct nmx__entry))
+		nmx__prefetch_to_write(&q->entry[(tail + i) & mask]);
 }
 
 static uint32_t length_at_most(const struct switch_list *list)
@@ -289,17 +349,19 @@ static uint32_t length_at_most(const struct switch_list *list)
 	return list->first == NO_PLACE ? 0 : (uint32_t)(list->last - list->first + 1);
 }
 
-static void prefetch_entries(const struct visit *v)
+/* All that will be written, and that the receiver has. */
+static void prefetch(const struct visit *v)
 {
 	const struct switch_list *lists = v->r->tx->to;
 	uint32_t most = length_at_most(&lists[v->port]) + (v->floods ? length_at_most(&lists[EVERYWHERE]) : 0);
 
+	nmx__prefetch_to_write(&v->way->queue->tail);
 	for (uint32_t i = 0; i < most && i < v->room; i += 64 / sizeof(struct nmx__entry))
 		nmx__prefetch_to_write(entry_at(v, i));
 }
 
 /* Nothing can be brought there: `counter` has one more for each packet; NULL: as where there is no room. */
-static void give_up(struct visit *v, uint64_t *counter)
+static void give_up(struct visit *v, uint32_t *counter)
 {
 	const struct switch_tx *tx = v->r->tx;
 
@@ -365,7 +427,7 @@ void nmx__switch_visit(struct switch_ring *r, uint32_t to, enum switch_floods fl
 		before = v.tail;
 		v.entries = v.way->queue->entry;
 		v.mask = v.way->capacity - 1;
-		prefetch_entries(&v);
+		prefetch(&v);
 		put_all(&v);
 		if (v.tail != before)
 			commit(&v, tx->ordered);
@@ -373,6 +435,7 @@ void nmx__switch_visit(struct switch_ring *r, uint32_t to, enum switch_floods fl
 			nmx__way_unlock(v.way);
 	}
 	tx->to[to].first = NO_PLACE;
+	tx->visited = to;
 	count(&v);
 	if (unlikely(v.full || v.waits))
 		nmx__switch_look_at_owner(r, v.way);

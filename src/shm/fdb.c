@@ -78,7 +78,13 @@ static _Atomic uint64_t *bucket_of(const struct nmx__fdb *fdb, uint64_t scramble
 
 /* ---- look-up */
 
-uint32_t nmx__fdb_find(const struct nmx__fdb *fdb, uint64_t mac, uint32_t now)
+static void note(struct nmx__fdb_seen *seen, const _Atomic uint64_t *word, uint64_t value, uint64_t mac, uint32_t now)
+{
+	if (seen)
+		*seen = (struct nmx__fdb_seen){ .word = word, .value = value, .mac = mac, .port = word_port(value), .now = now };
+}
+
+uint32_t nmx__fdb_find(const struct nmx__fdb *fdb, uint64_t mac, uint32_t now, struct nmx__fdb_seen *seen)
 {
 	uint64_t scrambled = scramble(mac, fdb->key), tag = scrambled & TAG_MASK;
 	_Atomic uint64_t *bucket = bucket_of(fdb, scrambled);
@@ -86,8 +92,10 @@ uint32_t nmx__fdb_find(const struct nmx__fdb *fdb, uint64_t mac, uint32_t now)
 	for (uint32_t i = 0; i < NMX__FDB_WAYS; i++) {
 		uint64_t word = atomic_load_explicit(&bucket[i], memory_order_relaxed);
 
-		if (word >> TAG_SHIFT == tag && is_known(word, now, nmx__fdb_ageing(fdb)))
+		if (word >> TAG_SHIFT == tag && is_known(word, now, nmx__fdb_ageing(fdb))) {
+			note(seen, &bucket[i], word, mac, now);
 			return word_port(word);
+		}
 	}
 	return 0;
 }
@@ -118,27 +126,28 @@ static uint32_t victim(const uint64_t words[NMX__FDB_WAYS], uint64_t tag, uint32
 	return oldest;
 }
 
-void nmx__fdb_learn(const struct nmx__fdb *fdb, uint64_t mac, uint32_t port, uint32_t now)
+void nmx__fdb_learn(const struct nmx__fdb *fdb, uint64_t mac, uint32_t port, uint32_t now, struct nmx__fdb_seen *seen)
 {
 	uint64_t scrambled = scramble(mac, fdb->key), tag = scrambled & TAG_MASK, with = word_make(tag, port, now);
 	_Atomic uint64_t *bucket = bucket_of(fdb, scrambled);
 	uint64_t words[NMX__FDB_WAYS];
-	bool found = false;
+	uint32_t at = NMX__FDB_WAYS;
 
 	for (uint32_t i = 0; i < NMX__FDB_WAYS; i++) {
 		words[i] = atomic_load_explicit(&bucket[i], memory_order_relaxed);
 		if (words[i] >> TAG_SHIFT != tag || word_port(words[i]) == 0)
 			continue;
 		/* Two ports that learnt it at once may both have found a free word: then the second one goes. */
-		if (found || words[i] != with)
-			replace(&bucket[i], words[i], found ? 0 : with);
-		found = true;
+		if (at < NMX__FDB_WAYS)
+			replace(&bucket[i], words[i], 0);
+		else if (words[at = i] != with)
+			replace(&bucket[i], words[i], with);
 	}
-	if (!found) {
-		uint32_t i = victim(words, tag, now, nmx__fdb_ageing(fdb));
-
-		replace(&bucket[i], words[i], with);
+	if (at == NMX__FDB_WAYS) {
+		at = victim(words, tag, now, nmx__fdb_ageing(fdb));
+		replace(&bucket[at], words[at], with);
 	}
+	note(seen, &bucket[at], with, mac, now);
 }
 
 /* ---- ageing */

@@ -33,12 +33,25 @@ struct nmx__fdb {
 /* mac: its bytes in the order of memory, lowest first. */
 static inline bool nmx__mac_is_group(uint64_t mac) { return mac & 1; }
 
+/* What was found for an address, or learnt of it, and in which word.  While that says the same, in the same second, there is
+ * nothing new to find or to learn. */
+struct nmx__fdb_seen {
+	const _Atomic uint64_t *word; /* NULL: nothing */
+	uint64_t value, mac;
+	uint32_t port, now;
+};
+static inline bool nmx__fdb_unchanged(const struct nmx__fdb_seen *seen, uint64_t mac, uint32_t now)
+{
+	return seen->mac == mac && seen->now == now && seen->word && atomic_load_explicit(seen->word, memory_order_relaxed) == seen->value;
+}
+
 /* How many seconds an address is known that is not seen again: the switch's word, or the default where that is nonsense. */
 uint32_t nmx__fdb_ageing(const struct nmx__fdb *fdb);
-/* The port (1 to 254) where mac was seen last, less than the ageing time before second `now`; 0: not known. */
-uint32_t nmx__fdb_find(const struct nmx__fdb *fdb, uint64_t mac, uint32_t now);
+/* The port (1 to 254) where mac was seen last, less than the ageing time before second `now`; 0: not known.  *seen, if not
+ * NULL, is for nmx__fdb_unchanged(). */
+uint32_t nmx__fdb_find(const struct nmx__fdb *fdb, uint64_t mac, uint32_t now, struct nmx__fdb_seen *seen);
 /* mac is at `port`, since now, and nowhere else.  A full bucket forgets the address that was not seen for longest. */
-void nmx__fdb_learn(const struct nmx__fdb *fdb, uint64_t mac, uint32_t port, uint32_t now);
+void nmx__fdb_learn(const struct nmx__fdb *fdb, uint64_t mac, uint32_t port, uint32_t now, struct nmx__fdb_seen *seen);
 /* To be called by whoever sends: once a second it cleans a part of the table. */
 void nmx__fdb_tick(const struct nmx__fdb *fdb, uint32_t now);
 /* Forgets all that is at the port. */

@@ -26,7 +26,7 @@
 
 #define NMX__SEG_MAGIC    0x746e656d6765736eull /* "nsegment" */
 #define NMX__OWN_MAGIC    0x7265626d656d786eull /* "nxmember" */
-#define NMX__SHM_VERSION  3u
+#define NMX__SHM_VERSION  4u
 #define NMX__PAGE         4096u
 #define NMX__MAX_MEMBERS  1024u
 #define NMX__MAX_RECORDS  4096u
@@ -91,7 +91,7 @@ struct nmx__totals {
  * the record of a port that is gone, finds a lane, and no other's memory. */
 struct nmx__lane {
 	_Atomic uint32_t lock; /* of the receive ring's queue, whose senders are many: nmx__hold_make(); 0: nobody */
-	uint32_t reserved0;
+	_Atomic uint32_t seen_head; /* of that queue, by who had the lock last: look_at_queue() */
 	_Atomic uint64_t drop_full; /* what found that queue full; added to by senders */
 	uint64_t reserved1[6];
 	_Atomic uint64_t waiters[4]; /* bit p: port p waits for room in that queue */

@@ -98,6 +98,18 @@ static inline void nmx__prefetch_to_write(const void *line)
 #endif
 }
 
+/* Of a transmit ring, when a batch has been handed over: its program will write another like it into the next slots, headers
+ * first.  Their buffers were far away for so long that no cache of ours has them: they are asked for all at once. */
+#define NMX__MOST_AHEAD 64u
+static inline void nmx__prefetch_slots(const struct nmx__qend *e, uint32_t first, uint32_t count)
+{
+	const struct netmap_slot *slots = e->ring->slot;
+	uint32_t n = e->num_slots, ahead = count < NMX__MOST_AHEAD ? count : NMX__MOST_AHEAD;
+
+	for (uint32_t s = first; ahead > 0; ahead--, s = nmx__next(s, n))
+		nmx__prefetch_to_write(e->bufs + (size_t)slots[s].buf_idx * e->buf_stride);
+}
+
 /* Free slots of a transmit ring as of the last send; slots waiting in a receive ring. */
 static inline uint32_t nmx__qend_space(const struct nmx__qend *end)
 {

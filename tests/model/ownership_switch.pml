@@ -19,7 +19,9 @@
  * batches of two, and the receiver's stores one by one; here it takes a packet
  * in one step). Two generations of a port are told apart, a third is like the
  * first: no sender sleeps through two.  The stores before the commit are one
- * step, ownership_two_senders.pml has them apart.
+ * step, ownership_two_senders.pml has them apart.  Whether there is room is seen
+ * by an old value of the receiver's index if that does; a new port's queue begins
+ * with whatever value the one before has left.
  *
  * Left out: the forwarding table and copies of floods, which change no owner
  * (to its last port a flood moves, by the same stores as any other packet);
@@ -52,6 +54,7 @@ bool rests[RINGS];              /* killed, and not started again */
 bool receiver_slot;
 bool full_cell, empty_cell;
 bit T, H;                       /* modulo 2: one entry */
+bit S;                          /* H, as who had the lock last saw it; there in every life of the record */
 byte lock = NOBODY;             /* of the lane; there in every life of the record */
 bool live, owned, left;         /* the record */
 bool there;                     /* the port's word ... */
@@ -61,6 +64,7 @@ bool seg_locked;
 bool gave_up;                   /* the sweep left the port for a later look */
 
 #define queued      (T != H)
+#define has_room    (T == S)
 #define cell        (queued -> full_cell : empty_cell)
 #define queue_holds (live && !free_bit && cell)
 
@@ -124,20 +128,39 @@ inline attach(me)
 	}
 }
 
+/* H itself only when what was seen of it does not do. */
+inline look_for_room()
+{
+	if
+	:: has_room
+	:: !has_room -> step(S = H)
+	fi
+}
+
 inline transmit(me)
 {
 	atomic { there -> seen = gen };
-	step(lock == NOBODY -> lock = me + 1);
-#ifdef SABOTAGE_NO_LOOK_INSIDE
+#ifdef SABOTAGE_ROOM_BEFORE_LOCK
+	look_for_room();
 	if
-	:: !queued
-#else
-	if
-	:: there && gen == seen && !queued
-	:: !(there && gen == seen) -> step(lock = NOBODY); goto idle
-#endif
-	:: queued -> step(lock = NOBODY); goto idle
+	:: has_room
+	:: !has_room -> goto idle
 	fi;
+#endif
+	step(lock == NOBODY -> lock = me + 1);
+#ifndef SABOTAGE_NO_LOOK_INSIDE
+	if
+	:: there && gen == seen
+	:: !(there && gen == seen) -> step(lock = NOBODY); goto idle
+	fi;
+#endif
+#ifndef SABOTAGE_ROOM_BEFORE_LOCK
+	look_for_room();
+	if
+	:: has_room
+	:: !has_room -> step(lock = NOBODY); goto idle
+	fi;
+#endif
 	step(R[me].pending = empty_cell; full_cell = R[me].slot;
 	     R[me].txn_from = T; R[me].txn_hold = me + 1; R[me].txn = true);
 #ifdef SABOTAGE_UNLOCK_BEFORE_COMMIT

@@ -280,7 +280,7 @@ static uint32_t known_in(uint32_t seconds, uint64_t mac)
 
 	require_result(nmx__seg_look(&seg, NULL, "default", NULL), 0);
 	fdb = nmx__fdb_of(seg, nmx__switch_of(seg, nmx__switch_find(seg, "vale0")));
-	port = nmx__fdb_find(&fdb, mac, (uint32_t)(nmx__coarse_ms() / 1000) + seconds);
+	port = nmx__fdb_find(&fdb, mac, (uint32_t)(nmx__coarse_ms() / 1000) + seconds, NULL);
 	nmx__seg_unlook(seg);
 	return port;
 }
@@ -363,18 +363,18 @@ static void an_address_is_forgotten_in_time(void **state)
 	for (unsigned i = 0; i < sizeof(starts) / sizeof(*starts); i++) {
 		uint32_t at = starts[i];
 
-		nmx__fdb_learn(&fdb, 0x20000000002, 5, at);
-		require_equal(nmx__fdb_find(&fdb, 0x20000000002, at + 299), 5);
-		require_equal(nmx__fdb_find(&fdb, 0x20000000002, at + 300), 0);
-		nmx__fdb_learn(&fdb, 0x20000000002, 6, at + 200);
-		require_equal(nmx__fdb_find(&fdb, 0x20000000002, at + 499), 6);
+		nmx__fdb_learn(&fdb, 0x20000000002, 5, at, NULL);
+		require_equal(nmx__fdb_find(&fdb, 0x20000000002, at + 299, NULL), 5);
+		require_equal(nmx__fdb_find(&fdb, 0x20000000002, at + 300, NULL), 0);
+		nmx__fdb_learn(&fdb, 0x20000000002, 6, at + 200, NULL);
+		require_equal(nmx__fdb_find(&fdb, 0x20000000002, at + 499, NULL), 6);
 		for (uint32_t t = 200; t < 1000; t++)
 			nmx__fdb_tick(&fdb, at + t);
 		/* So long after that the words' clock has come round: it was cleaned away. */
-		require_equal(nmx__fdb_find(&fdb, 0x20000000002, at + 200 + (1u << 18)), 0);
-		nmx__fdb_learn(&fdb, 0x20000000002, 6, at + 1000);
+		require_equal(nmx__fdb_find(&fdb, 0x20000000002, at + 200 + (1u << 18), NULL), 0);
+		nmx__fdb_learn(&fdb, 0x20000000002, 6, at + 1000, NULL);
 		nmx__fdb_tick(&fdb, at + 1000 + (1u << 18)); /* and after a long silence, all at once */
-		require_equal(nmx__fdb_find(&fdb, 0x20000000002, at + 1000 + (1u << 18)), 0);
+		require_equal(nmx__fdb_find(&fdb, 0x20000000002, at + 1000 + (1u << 18), NULL), 0);
 	}
 	free(fdb.sw);
 }
@@ -397,17 +397,17 @@ static void no_two_addresses_are_taken_for_each_other(void **state)
 		for (uint32_t i = 0; i < 20000; i++) {
 			uint64_t mac = random_mac(&seed);
 
-			nmx__fdb_learn(&fdb, mac, 1 + (uint32_t)(mac % 254), 10);
-			require_equal(nmx__fdb_find(&fdb, mac, 10), 1 + mac % 254);
+			nmx__fdb_learn(&fdb, mac, 1 + (uint32_t)(mac % 254), 10, NULL);
+			require_equal(nmx__fdb_find(&fdb, mac, 10, NULL), 1 + mac % 254);
 		}
 		for (uint32_t i = 0; i < 20000; i++) {
 			uint64_t mac = random_mac(&again);
-			uint32_t port = nmx__fdb_find(&fdb, mac, 10);
+			uint32_t port = nmx__fdb_find(&fdb, mac, 10, NULL);
 
 			require(port == 0 || port == 1 + mac % 254);
 			known += port != 0;
 			for (int bit = 0; bit < 48; bit++) /* neighbours */
-				if ((port = nmx__fdb_find(&fdb, mac ^ 1ull << bit, 10)))
+				if ((port = nmx__fdb_find(&fdb, mac ^ 1ull << bit, 10, NULL)))
 					require_equal(port, 1 + (mac ^ 1ull << bit) % 254);
 		}
 		require(known > 6000); /* of 8192 words */
@@ -427,13 +427,13 @@ static void a_table_flooded_with_addresses_forgets_the_oldest(void **state)
 
 	(void)state;
 	for (uint32_t now = 1; now < 20; now++) {
-		nmx__fdb_learn(&fdb, 0x20000000002, 9, now);
-		require_equal(nmx__fdb_find(&fdb, 0x20000000002, now), 9);
+		nmx__fdb_learn(&fdb, 0x20000000002, 9, now, NULL);
+		require_equal(nmx__fdb_find(&fdb, 0x20000000002, now, NULL), 9);
 		for (uint32_t i = 0; i < 3000; i++)
-			nmx__fdb_learn(&fdb, random_mac(&seed), 100, now);
+			nmx__fdb_learn(&fdb, random_mac(&seed), 100, now, NULL);
 	}
-	nmx__fdb_learn(&fdb, 0x20000000002, 4, 20); /* learnt twice by two ports at once: then moved */
-	require_equal(nmx__fdb_find(&fdb, 0x20000000002, 20), 4);
+	nmx__fdb_learn(&fdb, 0x20000000002, 4, 20, NULL); /* learnt twice by two ports at once: then moved */
+	require_equal(nmx__fdb_find(&fdb, 0x20000000002, 20, NULL), 4);
 	free(fdb.sw);
 }
 
