@@ -181,6 +181,18 @@ static void clean(struct visit *visit, const char *segment)
 		printf("    clean: %d dead recovered%s\n", found, removed ? ", and removed, for nobody is in it" : "");
 }
 
+static const char *plural(uint32_t n) { return n == 1 ? "" : "s"; }
+
+static void say_segment(const struct nmx_segment_info *info)
+{
+	printf("  %-10s %u process%s, %u dead, %u pipe%s", info->name, info->members, info->members == 1 ? "" : "es", info->dead, info->pipes,
+	       plural(info->pipes));
+	if (info->switches)
+		printf(", %u switch%s with %u port%s", info->switches, info->switches == 1 ? "" : "es", info->switch_ports,
+		       plural(info->switch_ports));
+	printf(", %u of %u buffers free, %llu KiB in use\n", info->free_bufs, info->bufs, (unsigned long long)info->bytes / 1024);
+}
+
 static int show_segment(const struct nmx_segment_info *info, void *arg)
 {
 	struct visit *visit = arg;
@@ -195,15 +207,15 @@ static int show_segment(const struct nmx_segment_info *info, void *arg)
 		json_text(visit->json, "problem", info->err ? info->problem : "");
 		json_u64(visit->json, "processes", info->members);
 		json_u64(visit->json, "dead", info->dead);
+		json_u64(visit->json, "switches", info->switches);
+		json_u64(visit->json, "switch_ports", info->switch_ports);
 		json_u64(visit->json, "buffers", info->bufs);
 		json_u64(visit->json, "free", info->free_bufs);
 		json_u64(visit->json, "bytes", info->bytes);
 	} else if (info->err)
 		printf("  %-10s %s\n", info->name, info->problem);
 	else
-		printf("  %-10s %u process%s, %u dead, %u pipe%s, %u of %u buffers free, %llu KiB in use\n", info->name, info->members,
-		       info->members == 1 ? "" : "es", info->dead, info->pipes, info->pipes == 1 ? "" : "s", info->free_bufs, info->bufs,
-		       (unsigned long long)info->bytes / 1024);
+		say_segment(info);
 	if (!info->err)
 		show_pipes(visit, info->name);
 	if (!info->err && visit->options->audit)

@@ -15,6 +15,7 @@
 
 #define MAX_NUMBER 65535
 #define MAX_AGEING 86400
+#define FLOOD_PPS  10000
 
 struct switch_options {
 	const char *action, *name, *backend, *directory, *segment, *log;
@@ -50,14 +51,14 @@ static const struct opt switch_opts[] = {
 
 struct listing {
 	struct json *json; /* NULL: text */
-	unsigned ports;
+	unsigned shown;
 };
 
-static int show(const struct nmx_switch_port *port, void *arg)
+static int show_port(const struct nmx_switch_port *port, void *arg)
 {
 	struct listing *listing = arg;
 
-	listing->ports++;
+	listing->shown++;
 	if (listing->json)
 		switch_port_json(port, listing->json);
 	else
@@ -65,37 +66,87 @@ static int show(const struct nmx_switch_port *port, void *arg)
 	return 0;
 }
 
-/* Of one backend, or of all that are here. */
-static bool list(const struct nmx_switch_options *o, bool as_json)
+/* In text, its ports stand for it, if it has some. */
+static int show_switch(const char *name, const struct nmx_switch_info *info, void *arg)
+{
+	struct listing *listing = arg;
+
+	if (listing->json)
+		switch_json(name, info, listing->json);
+	else if (info->ports == 0) {
+		listing->shown++;
+		switch_say_empty(name, info);
+	}
+	return 0;
+}
+
+static int list_ports(const struct nmx_switch_options *o, struct listing *listing, struct nmx_report *why)
+{
+	return nmx_switch_list(o, show_port, listing, why);
+}
+
+static int list_switches(const struct nmx_switch_options *o, struct listing *listing, struct nmx_report *why)
+{
+	return nmx_switch_each(o, show_switch, listing, why);
+}
+
+/* Or $NMX_BACKEND does, which the library reads. */
+static bool names_backend(const struct nmx_switch_options *o)
+{
+	const char *backend = getenv("NMX_BACKEND");
+
+	return o->backend || (backend && *backend && strcmp(backend, "any") != 0);
+}
+
+/* Of one backend, or of all that are here.  False: of none.  why: of what is here and could not, else of the last; "": nothing. */
+static bool walk(const struct nmx_switch_options *o, int (*fn)(const struct nmx_switch_options *, struct listing *, struct nmx_report *),
+                 struct listing *listing, struct nmx_report *why)
 {
 	static const uint32_t both[] = { NMX_SWITCH, NMX_NETMAP };
 	struct nmx_switch_options each = *o;
+	struct nmx_report trouble = { 0 };
+	bool ok = false;
+
+	for (unsigned i = 0; i < (names_backend(o) ? 1 : 2); i++) {
+		if (!names_backend(o))
+			each.backend = both[i];
+		int err = fn(&each, listing, why);
+		ok |= err == 0;
+		if (err < 0 && err != NMX_ERR_UNSUPPORTED_PLATFORM)
+			trouble = *why;
+	}
+	if (ok || trouble.err)
+		*why = trouble;
+	return ok;
+}
+
+static bool list(const struct nmx_switch_options *o, bool as_json)
+{
 	struct nmx_report why = { 0 };
 	struct json json = { .to = stdout };
 	struct listing listing = { .json = as_json ? &json : NULL };
-	bool ok = false;
+	bool ok;
 
 	if (as_json) {
 		json_begin(&json, stdout);
 		json_array(&json, "ports");
 	}
-	for (unsigned i = 0; i < (o->backend ? 1 : 2); i++) {
-		int err;
-
-		each.backend = o->backend ? o->backend : both[i];
-		err = nmx_switch_list(&each, show, &listing, &why);
-		ok |= err == 0;
-		if (err < 0 && (o->backend || err != NMX_ERR_UNSUPPORTED_PLATFORM))
-			say("switch", "%s", why.text);
-	}
-	if (!ok && !o->backend)
-		say("switch", "no switches can be had here: %s", why.text);
+	ok = walk(o, list_ports, &listing, &why);
 	if (as_json) {
 		json_close_array(&json);
+		json_array(&json, "switches");
+	}
+	if (ok)
+		ok = walk(o, list_switches, &listing, &why);
+	if (as_json) {
+		json_close_array(&json);
+		json_text(&json, "error", why.text);
 		json_bool(&json, "ok", ok);
 		json_end(&json);
-	} else if (ok && listing.ports == 0)
-		puts("no ports in switches");
+	} else if (ok && listing.shown == 0)
+		puts("no switches");
+	if (why.text[0])
+		say("switch", "%s", why.text);
 	return ok;
 }
 
@@ -151,7 +202,7 @@ static int by_a_process(const struct action *action, const struct switch_options
 		                    .segment = given->segment,
 		                    .log = given->log,
 		                    .slots = given->slots,
-		                    .flood_pps = given->flood_pps,
+		                    .flood_pps = given->flood_pps ? given->flood_pps : FLOOD_PPS,
 		                    .host = given->host,
 		                    .daemon = given->daemon,
 		                    .json = given->json,
@@ -194,6 +245,69 @@ static const struct action *find_action(const char *word)
 	return NULL;
 }
 
+/* ---- what belongs to which action */
+
+/* Options that all have are not here. */
+static const struct {
+	const char *option, *actions;
+} belongs[] = {
+	{ "host", "attach" },
+	{ "daemon", "attach" },
+	{ "flood-limit", "attach" },
+	{ "log", "attach" },
+	{ "quiet", "attach" },
+	{ "rings", "create" },
+	{ "slots", "create and attach" },
+	{ "ageing", "create" },
+	{ "memory", "create" },
+};
+
+/* None of these may be 0 or empty. */
+static bool is_given(const struct opt *opt, const struct switch_options *given)
+{
+	const char *field = (const char *)given + opt->offset;
+
+	if (opt->kind == OPT_FLAG)
+		return *(const bool *)field;
+	return opt->kind == OPT_TEXT ? *(const char *const *)field != NULL : *(const uint64_t *)field != 0;
+}
+
+static const char *actions_of(const struct opt *opt)
+{
+	for (unsigned i = 0; opt->name && i < sizeof(belongs) / sizeof(*belongs); i++)
+		if (strcmp(opt->name, belongs[i].option) == 0)
+			return belongs[i].actions;
+	return NULL;
+}
+
+static bool check_options(const struct switch_options *given)
+{
+	for (unsigned i = 0; i < sizeof(switch_opts) / sizeof(*switch_opts); i++) {
+		const char *of = actions_of(&switch_opts[i]);
+
+		if (!of || strstr(of, given->action) || !is_given(&switch_opts[i], given))
+			continue;
+		say("switch", "--%s is an option of %s, not of %s", switch_opts[i].name, of, given->action);
+		return false;
+	}
+	return true;
+}
+
+static bool check_name(const struct switch_options *given, bool lists, bool shows, const struct action *action)
+{
+	const char *name = given->name;
+
+	if (lists && name)
+		say("switch", "list takes no name, and was given \"%s\"; nmx switch show %.*s", name, (int)strcspn(name, ":"), name);
+	else if (shows && name && strchr(name, ':'))
+		say("switch", "show takes the name of a switch, and \"%s\" is a port; nmx switch show %.*s", name, (int)strcspn(name, ":"), name);
+	else if (action && !name)
+		say("switch", "%s lacks a name: nmx switch %s %s", action->word, action->word, action->example);
+	else
+		return true;
+	return false;
+}
+
 static int switch_command(const void *given_options)
 {
 	const struct switch_options *given = given_options;
@@ -209,10 +323,8 @@ static int switch_command(const void *given_options)
 		return say("switch", "\"%s\" has no switches; --backend is netmap or switch", given->backend), EXIT_USAGE;
 	if (!lists && !shows && !action)
 		return say("switch", "\"%s\" is no action; list, show, create, remove, attach and detach are", given->action), EXIT_USAGE;
-	if (lists && given->name)
-		return say("switch", "list takes no name, and was given \"%s\"; nmx switch show %s", given->name, given->name), EXIT_USAGE;
-	if (action && !given->name)
-		return say("switch", "%s lacks a name: nmx switch %s %s", action->word, action->word, action->example), EXIT_USAGE;
+	if (!check_name(given, lists, shows, action) || !check_options(given))
+		return EXIT_USAGE;
 	if (action)
 		return act(action, given, &o);
 	return summary_exit("switch", stdout, lists ? list(&o, given->json) : switch_show(given->name, &o, given->json));
@@ -234,6 +346,6 @@ const struct command cmd_switch = {
 	.opts = switch_opts,
 	.num_opts = sizeof(switch_opts) / sizeof(*switch_opts),
 	.size = sizeof(struct switch_options),
-	.defaults = &(const struct switch_options){ .flood_pps = 10000 },
+	.defaults = &(const struct switch_options){ .action = NULL },
 	.run = switch_command,
 };

@@ -9,6 +9,32 @@
 #include "say.h"
 #include "units.h"
 
+/* ---- a switch, alone */
+
+static void info_json(const char *name, const struct nmx_switch_info *info, struct json *json)
+{
+	json_text(json, "name", name);
+	json_text(json, "backend", nmx_backend_name((enum nmx_backend)info->backend));
+	json_u64(json, "switch", info->switch_index);
+	if (info->ageing_s)
+		json_u64(json, "ageing_seconds", info->ageing_s);
+	json_bool(json, "stays", info->stays);
+}
+
+void switch_json(const char *name, const struct nmx_switch_info *info, struct json *json)
+{
+	json_object(json, NULL);
+	info_json(name, info, json);
+	json_u64(json, "num_ports", info->ports);
+	json_close_object(json);
+}
+
+void switch_say_empty(const char *name, const struct nmx_switch_info *info)
+{
+	printf("%-7s switch %-3u no ports %-20s%s\n", nmx_backend_name((enum nmx_backend)info->backend), info->switch_index, name,
+	       info->stays ? "  stays" : "");
+}
+
 /* ---- a port */
 
 void switch_port_json(const struct nmx_switch_port *port, struct json *json)
@@ -62,31 +88,24 @@ void switch_port_say(const struct nmx_switch_port *port)
 
 /* ---- switches */
 
-/* Those that are to be shown, with the ports of each. */
+/* Those that are to be shown, and the ports of all. */
 struct showing {
 	const struct nmx_switch_options *options;
 	struct json *json; /* NULL: text */
 	const char *only;  /* NULL: all */
 	struct nmx_switch_port *ports;
 	size_t num_ports, space;
+	unsigned shown;
 	uint64_t addresses;
-	bool lists;   /* addresses are shown, not only counted */
-	size_t first; /* of the ports of the switch at hand */
+	bool lists;     /* addresses are shown, not only counted */
+	uint32_t index; /* of the switch at hand */
+	struct nmx_report *why;
 };
-
-static size_t switch_length(const char *port) { return strcspn(port, ":"); }
-
-static bool same_switch(const char *a, const char *b)
-{
-	return switch_length(a) == switch_length(b) && strncmp(a, b, switch_length(a)) == 0;
-}
 
 static int keep(const struct nmx_switch_port *port, void *arg)
 {
 	struct showing *s = arg;
 
-	if (s->only && !same_switch(port->name, s->only))
-		return 0;
 	if (s->num_ports == s->space) {
 		size_t space = s->space ? 2 * s->space : 64;
 		struct nmx_switch_port *ports = realloc(s->ports, space * sizeof(*ports));
@@ -101,8 +120,8 @@ static int keep(const struct nmx_switch_port *port, void *arg)
 
 static const char *port_of(const struct showing *s, uint32_t index)
 {
-	for (size_t i = s->first; i < s->num_ports && same_switch(s->ports[i].name, s->ports[s->first].name); i++)
-		if (s->ports[i].index == index)
+	for (size_t i = 0; i < s->num_ports; i++)
+		if (s->ports[i].switch_index == s->index && s->ports[i].index == index)
 			return s->ports[i].name;
 	return "";
 }
@@ -131,113 +150,102 @@ static int show_address(const struct nmx_switch_address *address, void *arg)
 }
 
 /* The addresses of the switch; of a backend that does not tell them, none. */
-static int walk_addresses(struct showing *s, const char *name, struct nmx_report *why)
+static int walk_addresses(struct showing *s, const char *name)
 {
 	int err;
 
 	s->addresses = 0;
-	err = nmx_switch_table(name, s->options, show_address, s, why);
+	err = nmx_switch_table(name, s->options, show_address, s, s->why);
 	return err == NMX_ERR_FALLBACK_UNSUPPORTED ? 0 : err;
 }
 
-/* Of a backend that does not tell: zeros. */
-static int inspect(const struct showing *s, const char *name, struct nmx_switch_info *info, struct nmx_report *why)
+static int show_as_text(struct showing *s, const char *name, const struct nmx_switch_info *info)
 {
-	int err = nmx_switch_inspect(name, s->options, info, why);
-
-	return err == NMX_ERR_FALLBACK_UNSUPPORTED ? 0 : err;
-}
-
-static int show_as_text(struct showing *s, const char *name, size_t ports, struct nmx_report *why)
-{
-	struct nmx_switch_info info;
-	int err = inspect(s, name, &info, why);
+	int err;
 
 	s->lists = false;
-	if (err == 0)
-		err = walk_addresses(s, name, why);
+	err = walk_addresses(s, name);
 	if (err < 0)
 		return err;
-	printf("%s: %zu %s, %llu %s", name, ports, ports == 1 ? "port" : "ports", (unsigned long long)s->addresses,
+	printf("%s: %u %s, %llu %s", name, info->ports, info->ports == 1 ? "port" : "ports", (unsigned long long)s->addresses,
 	       s->addresses == 1 ? "address" : "addresses");
-	if (info.ageing_s)
-		printf(", forgotten after %u s", info.ageing_s);
-	puts(info.stays ? "; stays" : "");
-	for (size_t i = s->first; i < s->first + ports; i++)
-		switch_port_say(&s->ports[i]);
+	if (info->ageing_s)
+		printf(", forgotten after %u s", info->ageing_s);
+	puts(info->stays ? "; stays" : "");
+	for (size_t i = 0; i < s->num_ports; i++)
+		if (s->ports[i].switch_index == s->index)
+			switch_port_say(&s->ports[i]);
 	s->lists = s->only != NULL;
-	return s->lists ? walk_addresses(s, name, why) : 0;
+	return s->lists ? walk_addresses(s, name) : 0;
 }
 
-static int show_as_json(struct showing *s, const char *name, size_t ports, struct nmx_report *why)
+static int show_as_json(struct showing *s, const char *name, const struct nmx_switch_info *info)
 {
-	struct nmx_switch_info info;
-	int err = inspect(s, name, &info, why);
+	int err;
 
 	json_object(s->json, NULL);
-	json_text(s->json, "name", name);
-	if (info.ageing_s)
-		json_u64(s->json, "ageing_seconds", info.ageing_s);
-	json_bool(s->json, "stays", info.stays);
+	info_json(name, info, s->json);
 	json_array(s->json, "ports");
-	for (size_t i = s->first; i < s->first + ports; i++)
-		switch_port_json(&s->ports[i], s->json);
+	for (size_t i = 0; i < s->num_ports; i++)
+		if (s->ports[i].switch_index == s->index)
+			switch_port_json(&s->ports[i], s->json);
 	json_close_array(s->json);
 	s->lists = true;
 	json_array(s->json, "addresses");
-	if (err == 0)
-		err = walk_addresses(s, name, why);
+	err = walk_addresses(s, name);
 	json_close_array(s->json);
 	json_close_object(s->json);
 	return err;
 }
 
-/* A switch may have no port: one that was made to stay. */
-static int show_empty(struct showing *s, struct nmx_report *why)
+static int show_one(const char *name, const struct nmx_switch_info *info, void *arg)
 {
-	if (!s->only)
-		return s->json ? 0 : puts("no ports in switches") < 0;
-	return s->json ? show_as_json(s, s->only, 0, why) : show_as_text(s, s->only, 0, why);
+	struct showing *s = arg;
+	int err;
+
+	if (s->only && strcmp(name, s->only) != 0)
+		return 0;
+	s->shown++;
+	s->index = info->switch_index;
+	err = s->json ? show_as_json(s, name, info) : show_as_text(s, name, info);
+	return err == NMX_ERR_NO_SUCH ? 0 : err; /* it has gone meanwhile */
 }
 
-static int show_each(struct showing *s, struct nmx_report *why)
+/* error: the reason why not, "" when all went well. */
+static void show(struct showing *s, char *error, size_t size)
 {
-	int err = s->num_ports ? 0 : show_empty(s, why);
-	size_t next;
+	int err = nmx_switch_list(s->options, keep, s, s->why);
 
-	for (s->first = 0; s->first < s->num_ports && err == 0; s->first = next) {
-		char name[64];
-		for (next = s->first;
-		     next < s->num_ports && same_switch(s->ports[next].name, s->ports[s->first].name);)
-			next++;
-		snprintf(name, sizeof(name), "%.*s", (int)switch_length(s->ports[s->first].name),
-		         s->ports[s->first].name);
-		err = s->json ? show_as_json(s, name, next - s->first, why)
-		              : show_as_text(s, name, next - s->first, why);
-	}
-	return err;
+	if (err == 0)
+		err = nmx_switch_each(s->options, show_one, s, s->why);
+	error[0] = '\0';
+	if (err < 0)
+		snprintf(error, size, "%s", s->why->text[0] ? s->why->text : nmx_strerror(err));
+	else if (s->only && s->shown == 0)
+		snprintf(error, size, "there is no switch \"%.80s\"; nmx switch list has those that are there", s->only);
 }
 
 bool switch_show(const char *name, const struct nmx_switch_options *options, bool as_json)
 {
-	struct json json = { 0 };
-	struct showing s = { .options = options, .json = as_json ? &json : NULL, .only = name };
 	struct nmx_report why = { 0 };
-	int err = nmx_switch_list(options, keep, &s, &why);
+	struct json json = { 0 };
+	struct showing s = { .options = options, .json = as_json ? &json : NULL, .only = name, .why = &why };
+	char error[sizeof(why.text)];
 
 	if (as_json) {
 		json_begin(&json, stdout);
 		json_array(&json, "switches");
 	}
-	if (err == 0)
-		err = show_each(&s, &why);
+	show(&s, error, sizeof(error));
 	if (as_json) {
 		json_close_array(&json);
-		json_bool(&json, "ok", err == 0);
+		json_text(&json, "error", error);
+		json_bool(&json, "ok", !*error);
 		json_end(&json);
-	}
-	if (err < 0)
-		say("switch", "%s", why.text[0] ? why.text : nmx_strerror(err));
+	} else if (!*error && s.shown == 0)
+		puts("no switches");
+	if (*error)
+		say("switch", "%s", error);
 	free(s.ports);
-	return err == 0;
+	return !*error;
 }

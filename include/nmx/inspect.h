@@ -31,6 +31,7 @@ struct nmx_segment_info {
 	uint32_t pipes;
 	uint32_t bufs, free_bufs;
 	uint64_t bytes;       /* that it takes of the file system now */
+	uint32_t switches, switch_ports; /* also those that stay, and nobody has */
 };
 
 /* Calls fn for each segment of the directory until it returns non-zero.  Returns that, or 0, or an error.

@@ -14,6 +14,8 @@
  *
  * Errors that all calls have, explained in report:
  *   NMX_ERR_BAD_NAME, _BAD_OPTION            what was asked for makes no sense; the text shows the part
+ *   NMX_ERR_NO_SUCH                          there is no such directory; that there is no segment in it only means that there
+ *                                            are no switches
  *   NMX_ERR_UNSUPPORTED_PLATFORM             the backend is not here
  *   NMX_ERR_PERMISSION, _NO_MEMORY, _IO      as nmx_open()
  */
@@ -62,9 +64,19 @@ NMX_MUST_CHECK int nmx_switch_list_sized(const struct nmx_switch_options *option
 
 /* What there is to say of a switch. */
 struct nmx_switch_info {
-	uint32_t ageing_s; /* as in struct nmx_switch_options */
-	bool stays;        /* nmx_switch_create() made it */
+	uint32_t ageing_s;     /* as in struct nmx_switch_options; 0: the kernel does not tell */
+	bool stays;            /* nmx_switch_create() made it */
+	uint32_t switch_index; /* that of its ports */
+	uint32_t ports;        /* how many it has */
+	uint32_t backend;      /* NMX_SWITCH or NMX_NETMAP */
 };
+/* Calls fn for each switch of the backend ("vale0"), also for those that have no port, until it returns non-zero.  Returns that,
+ * or 0, or an error.  (The kernel tells ports only, and its switches have some.  Where all ports of one are stuck, the name is that
+ * of a port.) */
+NMX_MUST_CHECK int nmx_switch_each_sized(const struct nmx_switch_options *options, size_t options_size,
+                                         int (*fn)(const char *name, const struct nmx_switch_info *info, void *arg), void *arg,
+                                         struct nmx_report *report);
+
 /* Looks at the switch ("vale0").
  * Errors: NMX_ERR_NO_SUCH  there is no such switch
  *         NMX_ERR_FALLBACK_UNSUPPORTED  the kernel does not tell */
@@ -93,7 +105,7 @@ NMX_MUST_CHECK int nmx_switch_create_sized(const char *name, const struct nmx_sw
 
 /* Removes a port that nmx_switch_create() made.
  * Errors: NMX_ERR_NO_SUCH  there is none of this name
- *         NMX_ERR_BUSY     it is attached: nmx_switch_detach() first; or open */
+ *         NMX_ERR_BUSY     it is attached: nmx_switch_detach() first; or open; or a switch that has ports, and was not made to stay */
 NMX_MUST_CHECK int nmx_switch_remove_sized(const char *name, const struct nmx_switch_options *options, size_t options_size,
                                            struct nmx_report *report);
 
@@ -114,6 +126,12 @@ NMX_MUST_CHECK static inline int nmx_switch_list(const struct nmx_switch_options
                                                  struct nmx_report *report)
 {
 	return nmx_switch_list_sized(options, sizeof(*options), fn, arg, report);
+}
+NMX_MUST_CHECK static inline int nmx_switch_each(const struct nmx_switch_options *options,
+                                                 int (*fn)(const char *name, const struct nmx_switch_info *info, void *arg), void *arg,
+                                                 struct nmx_report *report)
+{
+	return nmx_switch_each_sized(options, sizeof(*options), fn, arg, report);
 }
 NMX_MUST_CHECK static inline int nmx_switch_inspect(const char *name, const struct nmx_switch_options *options,
                                                     struct nmx_switch_info *info, struct nmx_report *report)

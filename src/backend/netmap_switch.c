@@ -59,6 +59,47 @@ static int list(const struct nmx_switch_options *options, int (*fn)(const struct
 	return nmx__fail(why, NMX_ERR_IO, -err, "netmap does not list its switches");
 }
 
+/* The switch that is being listed, port by port. */
+struct each {
+	int (*fn)(const char *name, const struct nmx_switch_info *info, void *arg);
+	void *arg;
+	struct nmx_switch_info info; /* no ports: none yet */
+	char name[64];
+	bool lost; /* the name is not the switch's */
+};
+
+static int tell_switch(struct each *each)
+{
+	int stop = each->info.ports ? each->fn(each->name, &each->info, each->arg) : 0;
+
+	each->info = (struct nmx_switch_info){ .ports = 0 };
+	each->lost = true;
+	return stop;
+}
+
+static int count_port(const struct nmx_switch_port *port, void *arg)
+{
+	struct each *each = arg;
+	int stop = port->switch_index != each->info.switch_index ? tell_switch(each) : 0;
+
+	each->info.backend = NMX_NETMAP;
+	each->info.switch_index = port->switch_index;
+	each->info.ports++;
+	if (each->lost)
+		snprintf(each->name, sizeof(each->name), "%.*s", (int)strcspn(port->name, ":"), port->name);
+	each->lost &= port->stuck;
+	return stop;
+}
+
+static int each_switch(const struct nmx_switch_options *options,
+                       int (*fn)(const char *name, const struct nmx_switch_info *info, void *arg), void *arg, struct nmx_report *why)
+{
+	struct each each = { .fn = fn, .arg = arg, .lost = true };
+	int told = list(options, count_port, &each, why);
+
+	return told ? told : tell_switch(&each);
+}
+
 /* ---- ports that stay */
 
 static int check_name(const char *name, struct nmx_report *why)
@@ -192,6 +233,7 @@ static int detach(const struct nmx__name *name, const struct nmx_switch_options 
 
 const struct nmx__switch_ops nmx__nm_switches = {
 	.list = list,
+	.each = each_switch,
 	.create = create,
 	.remove = remove_port,
 	.attach = attach,

@@ -11,6 +11,23 @@
 
 static const char *segment_of(const struct nmx_switch_options *o) { return o->segment && *o->segment ? o->segment : "default"; }
 
+/* The segment, to be given back with nmx__seg_unlook(); NULL: there is none in the directory, and so no switch. */
+static int look(struct nmx__segment **seg, const struct nmx_switch_options *o, struct nmx_report *why)
+{
+	struct nmx__dir dir;
+	int err = nmx__dir_open(&dir, o->directory, why); /* its absence is an error, for then there could not be a segment */
+
+	*seg = NULL;
+	if (err < 0)
+		return err;
+	nmx__dir_close(&dir);
+	err = nmx__seg_look(seg, o->directory, segment_of(o), why);
+	if (err != NMX_ERR_NO_SUCH)
+		return err;
+	nmx__report_clear(why);
+	return 0;
+}
+
 static void describe(const struct nmx__segment *seg, uint32_t record, struct nmx_switch_port *port)
 {
 	const struct nmx__record *r = &seg->records[record];
@@ -53,17 +70,51 @@ static int list(const struct nmx_switch_options *o, int (*fn)(const struct nmx_s
                 struct nmx_report *why)
 {
 	struct nmx__segment *seg;
-	int err = nmx__seg_look(&seg, o->directory, segment_of(o), why);
+	int err = look(&seg, o, why);
 
-	if (err == NMX_ERR_NO_SUCH) {
-		nmx__report_clear(why);
-		return 0; /* no segment, no switches */
-	}
-	if (err < 0)
+	if (err < 0 || !seg)
 		return err;
 	for (uint32_t i = 0; i < nmx__num_records(seg) && err == 0; i++)
 		if (atomic_load(&seg->records[i].live) && seg->records[i].kind == NMX__RECORD_SWITCH)
 			err = list_switch(seg, &seg->records[i], fn, arg);
+	nmx__seg_unlook(seg);
+	return err;
+}
+
+/* ---- switches */
+
+static struct nmx_switch_info info_of(const struct nmx__segment *seg, const struct nmx__record *home)
+{
+	struct nmx__fdb fdb = nmx__fdb_of(seg, nmx__switch_of(seg, home));
+	struct nmx_switch_info info = { .ageing_s = nmx__fdb_ageing(&fdb),
+		                        .stays = nmx__record_stays(home),
+		                        .switch_index = nmx__record_index(seg, home),
+		                        .backend = NMX_SWITCH };
+
+	for (uint32_t i = 0; i < nmx__num_records(seg); i++)
+		info.ports += nmx__port_is_of(seg, &seg->records[i], home);
+	return info;
+}
+
+static int each(const struct nmx_switch_options *o, int (*fn)(const char *name, const struct nmx_switch_info *info, void *arg), void *arg,
+                struct nmx_report *why)
+{
+	struct nmx_switch_info info;
+	struct nmx__segment *seg;
+	char name[NMX__NAME_MAX + 1] = "";
+	int err = look(&seg, o, why);
+
+	if (err < 0 || !seg)
+		return err;
+	for (uint32_t i = 0; i < nmx__num_records(seg) && err == 0; i++) {
+		struct nmx__record_geometry g;
+
+		if (!atomic_load(&seg->records[i].live) || !nmx__record_read(seg, &seg->records[i], &g) || g.kind != NMX__RECORD_SWITCH)
+			continue;
+		memcpy(name, seg->records[i].name, sizeof(name) - 1);
+		info = info_of(seg, &seg->records[i]);
+		err = fn(name, &info, arg);
+	}
 	nmx__seg_unlook(seg);
 	return err;
 }
@@ -87,15 +138,16 @@ static int table_entry(uint64_t mac, uint32_t port, uint32_t age_s, void *arg)
 static int look_at(const char *name, const struct nmx_switch_options *o, struct nmx__segment **seg, struct nmx__record **home,
                    struct nmx_report *why)
 {
-	int err = nmx__seg_look(seg, o->directory, segment_of(o), why);
+	int err = look(seg, o, why);
 
 	if (err < 0)
 		return err;
-	*home = nmx__switch_find(*seg, name);
+	*home = *seg ? nmx__switch_find(*seg, name) : NULL;
 	if (*home)
 		return 0;
-	err = nmx__fail(why, NMX_ERR_NO_SUCH, 0, "there is no switch \"%.60s\" in \"%s/%s\"", name, (*seg)->dir.path, (*seg)->name);
-	nmx__seg_unlook(*seg);
+	err = nmx__fail(why, NMX_ERR_NO_SUCH, 0, "there is no switch \"%.60s\" in the segment \"%.60s\"", name, segment_of(o));
+	if (*seg)
+		nmx__seg_unlook(*seg);
 	return err;
 }
 
@@ -103,13 +155,11 @@ static int inspect(const char *name, const struct nmx_switch_options *o, struct 
 {
 	struct nmx__record *home;
 	struct nmx__segment *seg;
-	struct nmx__fdb fdb;
 	int err = look_at(name, o, &seg, &home, why);
 
 	if (err < 0)
 		return err;
-	fdb = nmx__fdb_of(seg, nmx__switch_of(seg, home));
-	*info = (struct nmx_switch_info){ .ageing_s = nmx__fdb_ageing(&fdb), .stays = nmx__record_stays(home) };
+	*info = info_of(seg, home);
 	nmx__seg_unlook(seg);
 	return 0;
 }
@@ -204,7 +254,13 @@ static int create(const char *text, const struct nmx_switch_options *o, struct n
 	return err;
 }
 
-static int unmake(struct nmx__segment *seg, const struct nmx__name *name, struct nmx_report *why)
+static int no_such(const struct nmx__name *name, const struct nmx_switch_options *o, struct nmx_report *why)
+{
+	return nmx__fail(why, NMX_ERR_NO_SUCH, 0, "there is no %s \"%s\" in the segment \"%.60s\"",
+	                 strchr(name->port, ':') ? "port" : "switch", name->port, segment_of(o));
+}
+
+static int unmake(struct nmx__segment *seg, const struct nmx__name *name, const struct nmx_switch_options *o, struct nmx_report *why)
 {
 	struct nmx__record *home, *record;
 	char key[NMX__NAME_MAX + 1];
@@ -213,7 +269,9 @@ static int unmake(struct nmx__segment *seg, const struct nmx__name *name, struct
 	home = nmx__switch_find(seg, key);
 	record = home && strchr(name->port, ':') ? nmx__port_find(seg, home, name->port) : home;
 	if (!record)
-		return nmx__fail(why, NMX_ERR_NO_SUCH, 0, "there is no \"%s\" in \"%s/%s\"", name->port, seg->dir.path, seg->name);
+		return no_such(name, o, why);
+	if (record == home && !nmx__record_stays(home) && nmx__switch_is_used(seg, home))
+		return nmx__fail(why, NMX_ERR_BUSY, 0, "the switch \"%s\" was not made to stay: it goes with its last port", name->port);
 	if (record != home && atomic_load(&record->end[1]))
 		return nmx__fail(why, NMX_ERR_BUSY, 0, "\"%s\" is open: it goes when it is closed, unless it was made to stay", name->port);
 	atomic_fetch_and(&record->flags, ~(uint32_t)NMX__RECORD_STAYS);
@@ -227,13 +285,15 @@ static int remove_it(const char *text, const struct nmx_switch_options *o, struc
 	struct nmx__name name;
 	int err;
 
-	if ((err = read_name(text, &name, why)) < 0 || (err = nmx__seg_look(&seg, o->directory, segment_of(o), why)) < 0)
+	if ((err = read_name(text, &name, why)) < 0 || (err = look(&seg, o, why)) < 0)
 		return err;
+	if (!seg)
+		return no_such(&name, o, why);
 	err = nmx__seg_lock(seg, why);
 	if (err == 0) {
 		err = nmx__recover_dead(seg, why);
 		if (err == 0)
-			err = unmake(seg, &name, why);
+			err = unmake(seg, &name, o, why);
 		if (err == 0 && !nmx__seg_has_members(seg) && !nmx__records_stay(seg))
 			nmx__seg_remove(seg);
 		nmx__seg_unlock(seg);
@@ -265,6 +325,7 @@ static int detach(const struct nmx__name *name, const struct nmx_switch_options 
 
 const struct nmx__switch_ops nmx__switch_ops = {
 	.list = list,
+	.each = each,
 	.inspect = inspect,
 	.table = show_table,
 	.create = create,

@@ -77,8 +77,7 @@ static int merge_name(struct nmx_options *options, struct nmx__name *name, struc
 	return 0;
 }
 
-/* A segment's name becomes a file name. */
-static int check_segment(const char *segment, struct nmx_report *why)
+int nmx__segment_check(const char *segment, struct nmx_report *why)
 {
 	if (!segment)
 		return 0;
@@ -145,7 +144,7 @@ int nmx__port_prepare(struct nmx_port *port, const char *text, const struct nmx_
 	int err;
 
 	if ((err = nmx__name_parse(text, &port->name, why)) < 0 || (err = read_options(&port->options, options, options_size, why)) < 0 ||
-	    (err = merge_name(&port->options, &port->name, why)) < 0 || (err = check_segment(port->options.segment, why)) < 0)
+	    (err = merge_name(&port->options, &port->name, why)) < 0 || (err = nmx__segment_check(port->options.segment, why)) < 0)
 		return err;
 	name_port(port);
 	port->backend = nmx__backend_choose(port, refused, &err, why);

@@ -46,6 +46,8 @@ struct nmx__ring {
 struct nmx__switch_ops {
 	int (*list)(const struct nmx_switch_options *options, int (*fn)(const struct nmx_switch_port *port, void *arg), void *arg,
 	            struct nmx_report *why);
+	int (*each)(const struct nmx_switch_options *options, int (*fn)(const char *name, const struct nmx_switch_info *info, void *arg),
+	            void *arg, struct nmx_report *why);
 	int (*inspect)(const char *name, const struct nmx_switch_options *options, struct nmx_switch_info *info, struct nmx_report *why);
 	int (*table)(const char *name, const struct nmx_switch_options *options,
 	             int (*fn)(const struct nmx_switch_address *address, void *arg), void *arg, struct nmx_report *why);
@@ -126,6 +128,8 @@ struct nmx__ring *nmx__port_add_ring(struct nmx_port *port, bool is_tx, uint32_t
 
 /* For a plain name that there is no interface of: what may have been meant, or "". */
 const char *nmx__name_hint(const char *name);
+/* Of a segment's name, which becomes that of a file; NULL is the default's. */
+NMX_MUST_CHECK int nmx__segment_check(const char *segment, struct nmx_report *why);
 
 extern const struct nmx__backend nmx__netmap_backend, nmx__xdp_backend, nmx__pipe_backend, nmx__switch_backend, nmx__loop_backend,
     nmx__null_backend, nmx__pcap_backend;

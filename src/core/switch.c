@@ -21,7 +21,7 @@ static int read_options(struct nmx_switch_options *out, const struct nmx_switch_
 	memcpy(out, options, size < sizeof(*out) ? size : sizeof(*out));
 	if (out->flags & ~(uint32_t)ALL_FLAGS)
 		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "options.flags has unknown bits: %#x", out->flags & ~(uint32_t)ALL_FLAGS);
-	return 0;
+	return nmx__segment_check(out->segment, why);
 }
 
 static int find(const struct nmx__switch_ops **ops, struct nmx_switch_options *o, const struct nmx_switch_options *options, size_t size,
@@ -59,6 +59,16 @@ int nmx_switch_list_sized(const struct nmx_switch_options *options, size_t optio
 	int err = find(&ops, &o, options, options_size, why);
 
 	return err < 0 ? err : ops->list(&o, fn, arg, why);
+}
+
+int nmx_switch_each_sized(const struct nmx_switch_options *options, size_t options_size,
+                          int (*fn)(const char *name, const struct nmx_switch_info *info, void *arg), void *arg, struct nmx_report *why)
+{
+	const struct nmx__switch_ops *ops;
+	struct nmx_switch_options o;
+	int err = find(&ops, &o, options, options_size, why);
+
+	return err < 0 ? err : ops->each(&o, fn, arg, why);
 }
 
 int nmx_switch_inspect_sized(const char *name, const struct nmx_switch_options *options, size_t options_size,

@@ -47,6 +47,15 @@ static uint32_t count_free(const struct nmx__segment *seg)
 	return seg->num_bufs - NMX__FIRST_BUF > used ? seg->num_bufs - NMX__FIRST_BUF - used : 0;
 }
 
+static void count_record(const struct nmx__record *record, struct nmx_segment_info *info)
+{
+	if (!atomic_load(&record->live))
+		return;
+	info->pipes += record->kind == NMX__RECORD_PIPE;
+	info->switches += record->kind == NMX__RECORD_SWITCH;
+	info->switch_ports += record->kind == NMX__RECORD_PORT && (atomic_load(&record->end[1]) || nmx__record_stays(record));
+}
+
 static void look_inside(const struct nmx__segment *seg, struct nmx_segment_info *info)
 {
 	struct stat st;
@@ -55,7 +64,7 @@ static void look_inside(const struct nmx__segment *seg, struct nmx_segment_info 
 		if (atomic_load_explicit(&seg->members[id].gen, memory_order_relaxed))
 			(*(nmx__member_alive(seg, id) ? &info->members : &info->dead))++;
 	for (uint32_t i = 0; i < nmx__num_records(seg); i++)
-		info->pipes += atomic_load(&seg->records[i].live) != 0 && seg->records[i].kind == NMX__RECORD_PIPE;
+		count_record(&seg->records[i], info);
 	info->bufs = seg->num_bufs - NMX__FIRST_BUF;
 	info->free_bufs = count_free(seg);
 	if (fstat(seg->fd, &st) == 0)

@@ -36,6 +36,33 @@ static void refused(int is, int err, const struct nmx_report *why, const char *p
 	require_contains(why->text, part);
 }
 
+struct switches {
+	uint32_t switches, ports;
+	char first[64], last[64];
+};
+
+static int see_switch(const char *name, const struct nmx_switch_info *info, void *arg)
+{
+	struct switches *seen = arg;
+
+	require_equal(info->backend, NMX_NETMAP);
+	require_equal(info->switch_index, seen->switches);
+	seen->ports += info->ports;
+	snprintf(seen->last, sizeof(seen->last), "%s", name);
+	if (seen->switches++ == 0)
+		snprintf(seen->first, sizeof(seen->first), "%s", name);
+	return 0;
+}
+
+static struct switches look_at_switches(void)
+{
+	struct switches seen = { 0 };
+	struct nmx_report why;
+
+	require_result(nmx_switch_each(&kernel, see_switch, &seen, &why), 0);
+	return seen;
+}
+
 static void what_is_attached_stays_until_it_is_detached(void **state)
 {
 	struct nmx_switch_port port;
@@ -119,6 +146,7 @@ static void a_port_that_netmap_renames_is_told(void **state)
 	support_expect(p.rx, 0, 3, 60);
 	ports_close(&p);
 	require(is_listed("v0", &port) && port.stuck);
+	require(look_at_switches().switches == 1 && strcmp(look_at_switches().last, "v0") == 0);
 	refused(nmx_switch_detach("vale0:v0", &kernel, &why), NMX_ERR_BUSY, &why, "until the machine is booted again");
 	refused(nmx_switch_remove("v0", &kernel, &why), NMX_ERR_BUSY, &why, "is stuck in its switch");
 	ports_refused("vale0:v0", NULL, NMX_ERR_BIND_FAIL, "open \"v0\"");
@@ -139,6 +167,9 @@ static void a_list_stops_where_it_is_told_to(void **state)
 	int seen = 0;
 
 	(void)state;
+	require_equal(look_at_switches().switches, 2);
+	require_equal(look_at_switches().ports, 2);
+	require(strcmp(look_at_switches().first, "vale0") == 0 && strcmp(look_at_switches().last, "vale1") == 0);
 	require_result(nmx_switch_list(&kernel, stop_at_first, &seen, &why), 7);
 	require_equal(seen, 1);
 	require(is_listed("vale1:b", &port) && port.switch_index == 1);
@@ -158,6 +189,7 @@ static void backends_without_switches_are_refused(void **state)
 	refused(nmx_switch_list(&o, stop_at_first, &seen, &why), NMX_ERR_BAD_OPTION, &why, "unknown bits");
 	standin.open_errno = 2;
 	refused(nmx_switch_list(&kernel, stop_at_first, &seen, &why), NMX_ERR_UNSUPPORTED_PLATFORM, &why, "modprobe");
+	refused(nmx_switch_each(&kernel, see_switch, &(struct switches){ 0 }, &why), NMX_ERR_UNSUPPORTED_PLATFORM, &why, "modprobe");
 }
 
 int main(void)

@@ -115,6 +115,73 @@ static void a_switch_says_how_long_it_remembers(void)
 	run_dir_is_empty();
 }
 
+/* What stays without ports is found, and what is wrong is not taken for nothing. */
+static void what_there_is_is_shown(void)
+{
+	const char *reason;
+
+	NMX_RUN(&other, "switch", "list", "--dir", run_dir);
+	child_says(&other, "no switches");
+	NMX_RUN(&other, "switch", "show", "vale3", "--dir", run_dir);
+	EXPECT(other.code == 1, "%d: %s", other.code, other.out);
+	child_says(&other, "there is no switch \"vale3\"");
+	NMX_RUN(&other, "switch", "create", "vale3", "--dir", run_dir);
+	NMX_RUN(&other, "switch", "create", "vale1:p", "--dir", run_dir);
+	NMX_RUN(&other, "switch", "list", "--dir", run_dir);
+	child_says(&other, "no ports vale3");
+	child_says(&other, "vale1:p");
+	NMX_RUN(&other, "switch", "list", "--json", "--dir", run_dir);
+	reason = strict_json(other.out);
+	EXPECT(!reason, "%s: %s", reason, other.out);
+	child_says(&other, "{\"name\": \"vale3\", \"backend\": \"switch\"");
+	NMX_RUN(&other, "switch", "show", "--dir", run_dir);
+	child_says(&other, "vale3: 0 ports");
+	child_says(&other, "vale1: 1 port,");
+	NMX_RUN(&other, "switch", "show", "vale9", "--json", "--dir", run_dir);
+	reason = strict_json(other.out);
+	EXPECT(!reason, "%s: %s", reason, other.out);
+	EXPECT(other.code == 1, "%d: %s", other.code, other.out);
+	child_says(&other, "\"switches\": [], \"error\": \"there is no switch");
+	NMX_RUN(&other, "doctor", "--dir", run_dir);
+	child_says(&other, "2 switches with 1 port,");
+	NMX_RUN(&other, "switch", "remove", "vale1", "--dir", run_dir);
+	EXPECT(other.code == 1, "%d: %s", other.code, other.out);
+	child_says(&other, "was not made to stay");
+	NMX_RUN(&other, "switch", "remove", "vale1:p", "--dir", run_dir);
+	NMX_RUN(&other, "switch", "remove", "vale3", "--dir", run_dir);
+	run_dir_is_empty();
+}
+
+static void refused(const char *action, const char *name, const char *option, const char *value, int code, const char *says)
+{
+	NMX_RUN(&other, "switch", action, "--dir", run_dir, name, option, value);
+	EXPECT(other.code == code, "%s: %d, not %d: %s", action, other.code, code, other.err);
+	EXPECT(strstr(other.err, says), "%s: does not say \"%s\": %s", action, says, other.err);
+	run_dir_is_empty();
+}
+
+static void what_makes_no_sense_is_refused(void)
+{
+	refused("create", "vale0", "--host", NULL, 2, "--host is an option of attach, not of create");
+	refused("attach", "vale0:x", "--rings", "2", 2, "--rings is an option of create, not of attach");
+	refused("remove", "vale0", "--slots", "8", 2, "--slots is an option of create and attach, not of remove");
+	refused("show", "vale1:p", NULL, NULL, 2, "nmx switch show vale1");
+	refused("list", "vale1:p", NULL, NULL, 2, "nmx switch show vale1\n");
+	refused("list", "--segment", "../etc", NULL, 1, "\"../etc\"");
+	for (int show = 0; show < 2; show++) {
+		const char *action = show ? "show" : "list";
+
+		NMX_RUN(&other, "switch", action, "--dir", "/nonexistent/dir");
+		EXPECT(other.code == 1, "%s: %d", action, other.code);
+		child_says(&other, "does not exist");
+		setenv("NMX_BACKEND", "bla", 1);
+		refused(action, "--json", NULL, NULL, 1, "NMX_BACKEND is \"bla\"");
+		setenv("NMX_BACKEND", "pipe", 1);
+		refused(action, "--json", NULL, NULL, 1, "the pipe backend has no switches");
+		unsetenv("NMX_BACKEND");
+	}
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 2)
@@ -126,5 +193,7 @@ int main(int argc, char **argv)
 	a_bridge_leads_from_a_switch_to_a_pipe();
 	dump_sees_what_goes_to_all();
 	a_switch_says_how_long_it_remembers();
+	what_there_is_is_shown();
+	what_makes_no_sense_is_refused();
 	return expect_result();
 }
