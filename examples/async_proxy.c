@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * async_proxy: hands on what comes in at one port to another, both ways, in a loop of libuv.  Nothing is dropped: what the
- * other side has no room for stays where it came in, and holds up who sends it.
+ * async_proxy: hands on what comes in at one port to another, both ways, in a loop of libuv.  It drops nothing while it runs: what
+ * the other side has no room for stays where it came in.  That holds up who sends by a pipe; on the way to an interface, or to a
+ * port of a switch without @block at the end of its sender's name (vale0:a@block), what finds no room is lost, and counted there.
  *
  *     build/examples/async_proxy PORT PORT       for instance 'a}1' 'b{1'; kill -USR1 shows its counters, -TERM ends it
  *     build/examples/pipe_receiver 'b}1'

@@ -17,6 +17,10 @@ int main(int argc, char **argv)
 	NMX_AUTO(rx) rx = NULL;
 	struct nmx_frame frame;
 
+	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+		printf("usage: hello [PORT]     sends a packet to PORT (loop:) and receives it\n");
+		return 0;
+	}
 	if (nmx_open(&port, argc > 1 ? argv[1] : "loop:", NULL, &why) < 0) {
 		fprintf(stderr, "hello: %s\n", why.text);
 		return 1;

@@ -94,9 +94,9 @@ int main(int argc, char **argv)
 	NMX_AUTO(port) port = NULL;
 	int n, err;
 
-	if (argc < 2) {
-		fprintf(stderr, "usage: host_receive PORT [PACKETS], for instance host_receive eth0^ 10\n");
-		return 2;
+	if (argc < 2 || strcmp(argv[1], "--help") == 0) {
+		fprintf(argc < 2 ? stderr : stdout, "usage: host_receive PORT [PACKETS], for instance host_receive eth0^ 10\n");
+		return argc < 2 ? 2 : 0;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (nmx_open(&port, argv[1], &(struct nmx_options){ .flags = NMX_RX_ONLY }, &why) < 0) {

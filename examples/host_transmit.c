@@ -115,9 +115,11 @@ int main(int argc, char **argv)
 	int err;
 
 	if (argc != 7 || !read_arguments(argv, &datagram)) {
-		fprintf(stderr, "usage: host_transmit PORT DST_MAC SRC_IP DST_IP UDP_PORT TEXT (at most %d bytes)\n",
+		bool help = argc == 2 && strcmp(argv[1], "--help") == 0;
+
+		fprintf(help ? stdout : stderr, "usage: host_transmit PORT DST_MAC SRC_IP DST_IP UDP_PORT TEXT (at most %d bytes)\n",
 		        MAX_TEXT);
-		return 2;
+		return help ? 0 : 2;
 	}
 	if (nmx_open(&port, argv[1], &(struct nmx_options){ .flags = NMX_TX_ONLY }, &why) < 0) {
 		fprintf(stderr, "host_transmit: %s\n", why.text);

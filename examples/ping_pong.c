@@ -92,9 +92,14 @@ static double now(void)
 int main(int argc, char **argv)
 {
 	uint64_t turns = argc > 1 ? strtoull(argv[1], NULL, 10) : 10000, answer;
-	pid_t child = fork(); /* before any port is open: ports stay with the process that opened them */
 	int status = 0;
+	pid_t child;
 
+	if (turns == 0) {
+		printf("usage: ping_pong [TURNS]     sends a packet to and fro so many times (10000)\n");
+		return strcmp(argv[1], "--help") == 0 ? 0 : 2;
+	}
+	child = fork(); /* before any port is open: ports stay with the process that opened them */
 	if (child < 0)
 		fail("fork", "no more processes");
 	if (child == 0)
@@ -108,8 +113,7 @@ int main(int argc, char **argv)
 		if (!get(&end, &answer) || answer != turn)
 			fail("a turn", "the wrong answer, or none");
 	}
-	printf("%llu round trips, %.2f microseconds each\n", (unsigned long long)turns,
-	       turns ? (now() - start) * 1e6 / (double)turns : 0);
+	printf("%llu round trips, %.2f microseconds each\n", (unsigned long long)turns, (now() - start) * 1e6 / (double)turns);
 	close_end(&end);
 	return waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }

@@ -46,6 +46,10 @@ int main(int argc, char **argv)
 	NMX_AUTO(rx) rx = NULL;
 	int err;
 
+	if (strcmp(name, "--help") == 0) {
+		printf("usage: pipe_receiver [PORT]     takes numbered packets from PORT (example}1) until the sender has gone\n");
+		return 0;
+	}
 	if (nmx_open(&port, name, &(struct nmx_options){ .flags = NMX_RX_ONLY }, &why) < 0) {
 		fprintf(stderr, "pipe_receiver: %s\n", why.text);
 		return 1;

@@ -44,6 +44,10 @@ int main(int argc, char **argv)
 	NMX_AUTO(tx) tx = NULL;
 	int err;
 
+	if (strcmp(name, "--help") == 0) {
+		printf("usage: pipe_sender [PORT [PACKETS]]     sends numbered packets (100000) to PORT (example{1)\n");
+		return 0;
+	}
 	if (nmx_open(&port, name, &(struct nmx_options){ .flags = NMX_TX_ONLY }, &why) < 0) {
 		fprintf(stderr, "pipe_sender: %s\n", why.text);
 		return 1;

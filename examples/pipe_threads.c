@@ -77,6 +77,10 @@ int main(int argc, char **argv)
 	struct job job = { .packets = packets };
 	pthread_t thread;
 
+	if (packets == 0) {
+		printf("usage: pipe_threads [PACKETS]     sends so many (1000000) from a thread to another\n");
+		return strcmp(argv[1], "--help") == 0 ? 0 : 2;
+	}
 	if (nmx_open(&from, "threads{1", NULL, &why) < 0 || nmx_open(&to, "threads}1", NULL, &why) < 0) {
 		fprintf(stderr, "pipe_threads: %s\n", why.text);
 		return 1;

@@ -59,9 +59,11 @@ int main(int argc, char **argv)
 	struct pollfd fds[MAX_PORTS];
 	int n = argc - 1, open, err;
 
-	if (n < 1 || n > MAX_PORTS) {
-		fprintf(stderr, "usage: poll_basic PORT... (1 to %d)\n", MAX_PORTS);
-		return 2;
+	if (n < 1 || n > MAX_PORTS || strcmp(argv[1], "--help") == 0) {
+		bool help = n == 1;
+
+		fprintf(help ? stdout : stderr, "usage: poll_basic PORT...     counts what comes in at 1 to %d ports\n", MAX_PORTS);
+		return help ? 0 : 2;
 	}
 	for (int i = 0; i < n; i++) {
 		sources[i] = (struct source){ 0 };

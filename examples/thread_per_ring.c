@@ -6,7 +6,8 @@
  *     build/examples/thread_per_ring receive 'rings}1@conf:rings=4'          in one terminal, and in another:
  *     build/examples/thread_per_ring send 'rings{1@conf:rings=4'             or eth0, with as many rings as it has queues
  *
- * Ctrl-C ends it, and so does -n PACKETS (of each ring) or -t SECONDS; -c 0,2 names the CPUs.
+ * Ctrl-C ends it, and so does -n PACKETS (of each ring) or -t SECONDS; -c 0,2 names the CPUs.  On a switch, send with @block at the
+ * end of the name, vale0:a@conf:rings=4@block: otherwise packets that find the receiver full are dropped.  Drops are printed.
  */
 #include <signal.h>
 #include <stdatomic.h>
@@ -142,12 +143,12 @@ static uint64_t print_sums(void)
 }
 
 /* Rates once a second until all have ended; then the sums. */
-static int watch(long seconds)
+static int watch(uint64_t seconds)
 {
 	struct sigaction interrupt = { .sa_handler = on_interrupt };
 	uint64_t before[128] = { 0 };
 	struct nmx_report why;
-	long passed = 0;
+	uint64_t passed = 0;
 	int running;
 
 	sigaction(SIGINT, &interrupt, NULL);
@@ -163,13 +164,44 @@ static int watch(long seconds)
 	return running < 0 ? 1 : 0;
 }
 
-static uint32_t read_cpus(char *text, int *cpus)
+static void print_drops(const struct nmx_port *port)
 {
-	uint32_t n = 0;
+	struct nmx_stats stats;
 
-	for (char *at = text; n < MAX_CPUS && *at; at += strspn(at, ","))
-		cpus[n++] = (int)strtol(at, &at, 10);
-	return n;
+	nmx_port_stats(port, &stats);
+	if (stats.drop_full)
+		printf("dropped: %llu that found the receiver full (@block waits)\n", (unsigned long long)stats.drop_full);
+	if (stats.drop_no_port)
+		printf("dropped: %llu that were for nobody\n", (unsigned long long)stats.drop_no_port);
+	if (stats.drop_no_buffer)
+		printf("dropped: %llu that came when the ring was full\n", (unsigned long long)stats.drop_no_buffer);
+}
+
+/* Digits, up to what follows them; false, and said: there are none, or it is not in `ends`. */
+static bool read_number(const char **at, const char *ends, uint64_t *number)
+{
+	const char *text = *at;
+	char *end;
+
+	*number = strtoull(text, &end, 10);
+	*at = end;
+	if (*text >= '0' && *text <= '9' && strchr(ends, *end)) /* the end of the text is in any text */
+		return true;
+	fprintf(stderr, "thread_per_ring: \"%s\" is not a number in digits\n", text);
+	return false;
+}
+
+static bool read_cpus(const char *text, int *cpus, uint32_t *num_cpus)
+{
+	uint64_t cpu;
+
+	for (*num_cpus = 0; *num_cpus < MAX_CPUS && read_number(&text, ",", &cpu);) {
+		cpus[(*num_cpus)++] = (int)cpu;
+		if (!*text)
+			return true;
+		text++;
+	}
+	return false;
 }
 
 static int usage(FILE *out, int code)
@@ -192,7 +224,7 @@ int main(int argc, char **argv)
 	struct nmx_report why;
 	NMX_AUTO(port) port = NULL;
 	int cpus[MAX_CPUS], c, code;
-	long seconds = 0;
+	uint64_t seconds = 0;
 
 	if (strcmp(what, "--help") == 0)
 		return usage(stdout, 0);
@@ -200,13 +232,12 @@ int main(int argc, char **argv)
 		return usage(stderr, 2);
 	optind = 3;
 	while ((c = getopt(argc, argv, "n:t:c:")) != -1) {
-		if (c == 'n')
-			job.packets = strtoull(optarg, NULL, 10);
-		else if (c == 't')
-			seconds = strtol(optarg, NULL, 10);
-		else if (c == 'c')
-			how.num_cpus = read_cpus(optarg, cpus);
-		else
+		const char *text = optarg;
+
+		if (!(c == 'n'   ? read_number(&text, "", &job.packets)
+		      : c == 't' ? read_number(&text, "", &seconds)
+		      : c == 'c' ? read_cpus(text, cpus, &how.num_cpus)
+		                 : false))
 			return usage(stderr, 2);
 	}
 	how.cpus = how.num_cpus ? cpus : NULL;
@@ -220,5 +251,6 @@ int main(int argc, char **argv)
 		fprintf(stderr, "thread_per_ring: %s\n", why.text);
 	code = watch(seconds);
 	nmx_workers_close(workers);
+	print_drops(port);
 	return code;
 }

@@ -212,7 +212,7 @@ static void wait_for_things(struct nmx_rx *rx, struct nmx_tx *tx)
 	OK(nmx_tx_drain(tx, 1000)); /* everything that was sent has been taken */
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	struct nmx_options options = { .tx_slots = 64, .rx_slots = 64, .extra_bufs = 1, .flags = NMX_CHAINS };
 	struct nmx_report why;
@@ -221,6 +221,10 @@ int main(void)
 	NMX_AUTO(tx) tx = NULL;
 	NMX_AUTO(rx) rx = NULL;
 
+	if (argc > 1) {
+		printf("usage: tour     every call of <nmx/ring.h> once\n");
+		return argc == 2 && strcmp(argv[1], "--help") == 0 ? 0 : 2;
+	}
 	if (nmx_open(&port, "loop:", &options, &why) < 0) {
 		fprintf(stderr, "tour: %s\n", why.text);
 		return 1;

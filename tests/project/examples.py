@@ -212,12 +212,33 @@ def workers(examples):
     endless.send_signal(signal.SIGINT)
     examples.finish(endless, r'.*worker 0 on CPU \d+: \d+ packets\nin all \d+ packets\n')
     examples.run(r'.*worker 0 on CPU \d+: 0 packets\n.*', 'thread_per_ring', 'receive', 'quiet}1', '-t', '1')
+    for option in (('-n', '10k'), ('-t', '-1'), ('-c', '0,x')):
+        refused(examples, r'thread_per_ring: "\S+" is not a number', 'thread_per_ring', 'receive', 'quiet}1', *option)
+    if examples.lacks('async_proxy'):
+        return
+    full = examples.start('async_proxy', 'vale0:full', 'quiet{1')  # stops when the pipe is full, which nobody reads
+    said, end = '', time.monotonic() + TIMEOUT
+    while ' that found the receiver full (@block waits)\n' not in said:  # at first it may not be there yet
+        sender = examples.start('thread_per_ring', 'send', 'vale0:from', '-n', '20000')
+        said, _ = sender.communicate(timeout=TIMEOUT)
+        if sender.returncode or time.monotonic() > end:
+            sys.exit(f'{sender.args} ended with {sender.returncode} and said:\n{said}')
+    print(f'thread_per_ring: {said.strip().splitlines()[-1]}')
+    full.terminate()
+    full.communicate(timeout=TIMEOUT)
 
 
 def helpful(examples):
-    for name in ('sliding_window_arq', 'thread_per_ring', 'fec', 'async_pipe', 'async_proxy', 'echo_uring'):
+    for name in sorted(examples.used):
         if not examples.lacks(name):
-            examples.run(rf'usage: {name} .*', name, '--help')
+            examples.run(rf'usage: {name}\b.*', name, '--help')
+
+
+def refused(examples, pattern, name, *args):
+    process = examples.start(name, *args)
+    said, _ = process.communicate(timeout=TIMEOUT)
+    if process.returncode != 2 or not re.match(pattern, said):
+        sys.exit(f'{process.args} ended with {process.returncode} and said:\n{said}\nexpected: {pattern}')
 
 
 def tour_is_complete(source):
