@@ -92,9 +92,13 @@ static double now(void)
 int main(int argc, char **argv)
 {
 	uint64_t turns = argc > 1 ? strtoull(argv[1], NULL, 10) : 10000, answer;
-	pid_t child = fork(); /* before any port is open: ports stay with the process that opened them */
 	int status = 0;
 
+	if (turns == 0) {
+		fprintf(stderr, "usage: ping_pong [TURNS]\n");
+		return 2;
+	}
+	pid_t child = fork(); /* before any port is open: ports stay with the process that opened them */
 	if (child < 0)
 		fail("fork", "no more processes");
 	if (child == 0)
@@ -109,7 +113,7 @@ int main(int argc, char **argv)
 			fail("a turn", "the wrong answer, or none");
 	}
 	printf("%llu round trips, %.2f microseconds each\n", (unsigned long long)turns,
-	       turns ? (now() - start) * 1e6 / (double)turns : 0);
+	       (now() - start) * 1e6 / (double)turns);
 	close_end(&end);
 	return waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }

@@ -163,13 +163,20 @@ static int watch(long seconds)
 	return running < 0 ? 1 : 0;
 }
 
-static uint32_t read_cpus(char *text, int *cpus)
+/* "0,2".  0: it is something else. */
+static uint32_t read_cpus(const char *text, int *cpus)
 {
 	uint32_t n = 0;
+	char *end;
 
-	for (char *at = text; n < MAX_CPUS && *at; at += strspn(at, ","))
-		cpus[n++] = (int)strtol(at, &at, 10);
-	return n;
+	for (const char *at = text; n < MAX_CPUS; at = end + 1) {
+		cpus[n++] = (int)strtol(at, &end, 10);
+		if (end == at || (*end && *end != ','))
+			return 0;
+		if (!*end)
+			return n;
+	}
+	return 0;
 }
 
 static int usage(FILE *out, int code)
@@ -208,6 +215,10 @@ int main(int argc, char **argv)
 			how.num_cpus = read_cpus(optarg, cpus);
 		else
 			return usage(stderr, 2);
+		if (c == 'c' && how.num_cpus == 0) {
+			fprintf(stderr, "thread_per_ring: -c \"%s\": write the numbers of up to %d CPUs, as 0,2\n", optarg, MAX_CPUS);
+			return 2;
+		}
 	}
 	how.cpus = how.num_cpus ? cpus : NULL;
 	setvbuf(stdout, NULL, _IOLBF, 0);

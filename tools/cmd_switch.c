@@ -73,7 +73,7 @@ static bool list(const struct nmx_switch_options *o, bool as_json)
 	struct nmx_report why = { 0 };
 	struct json json = { .to = stdout };
 	struct listing listing = { .json = as_json ? &json : NULL };
-	bool ok = false;
+	bool ok = false, said = false;
 
 	if (as_json) {
 		json_begin(&json, stdout);
@@ -85,10 +85,12 @@ static bool list(const struct nmx_switch_options *o, bool as_json)
 		each.backend = o->backend ? o->backend : both[i];
 		err = nmx_switch_list(&each, show, &listing, &why);
 		ok |= err == 0;
-		if (err < 0 && (o->backend || err != NMX_ERR_UNSUPPORTED_PLATFORM))
+		if (err < 0 && (o->backend || err != NMX_ERR_UNSUPPORTED_PLATFORM)) {
 			say("switch", "%s", why.text);
+			said = true;
+		}
 	}
-	if (!ok && !o->backend)
+	if (!ok && !said)
 		say("switch", "no switches can be had here: %s", why.text);
 	if (as_json) {
 		json_close_array(&json);
@@ -111,8 +113,8 @@ static const struct action {
 	int (*act)(const char *name, const struct nmx_switch_options *options, struct nmx_report *why);
 	bool has_index;
 } actions[] = {
-	{ "create", "v0", create, false },
-	{ "remove", "v0", remove_port, false },
+	{ "create", "vale0", create, false },
+	{ "remove", "vale0", remove_port, false },
 	{ "attach", "vale0:eth0", attach_port, true },
 	{ "detach", "vale0:eth0", detach_port, true },
 };

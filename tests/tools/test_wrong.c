@@ -285,7 +285,7 @@ static void bad_segments(void)
 {
 	static uint8_t page[8192];
 	struct child gen;
-	char path[200];
+	char path[200], text[40];
 	int fd;
 
 	memset(page, 0xa5, sizeof(page));
@@ -312,7 +312,8 @@ static void bad_segments(void)
 	page[8]++; /* struct nmx__seg_header: version */
 	write_segment(page, sizeof(page));
 	NMX_RUN(&child, "gen", "x{1", "-q", "--dir", run_dir);
-	child_says(&child, "is of layout 4");
+	snprintf(text, sizeof(text), "is of layout %u", page[8]);
+	child_says(&child, text);
 	with_segment("of another version");
 	page[8]--;
 	write_segment(page, sizeof(page)); /* its header claims more than the file has */
