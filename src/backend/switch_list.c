@@ -18,7 +18,7 @@ static void describe(const struct nmx__segment *seg, uint32_t record, struct nmx
 	uint64_t sum[NMX__NUM_COUNTERS];
 
 	*port = (struct nmx_switch_port){ .backend = NMX_SWITCH, .switch_index = r->home, .index = r->number, .has_stats = true };
-	memcpy(port->name, r->name, sizeof(port->name) - 1);
+	nmx__record_name(r, port->name);
 	port->rx_rings = r->rings[0];
 	port->rx_slots = r->slots[0];
 	port->tx_rings = r->tx_rings;

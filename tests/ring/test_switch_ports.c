@@ -231,6 +231,30 @@ static void a_port_that_was_made_to_stay_does(void **state)
 	require(nmx_switch_remove("vale0:v", NULL, &why) == NMX_ERR_NO_SUCH);
 }
 
+static int take_name(const struct nmx_switch_port *port, void *arg)
+{
+	memcpy(arg, port->name, sizeof(port->name));
+	return 0;
+}
+
+static void names_are_shown_without_controls(void **state)
+{
+	const char wrong[] = "vale0:\x1b[2J\x7f\xc2\x9b\x9b \xc3\x9f", shown[] = "vale0:?[2J?\xc2???\xc3\x9f";
+	struct nmx_switch_options options = { 0 };
+	struct nmx_port *port = support_open("vale0:a", NULL);
+	struct nmx__segment *seg;
+	struct nmx_report why;
+	char name[64];
+
+	(void)state;
+	require_result(nmx__seg_get(&seg, NULL, NULL, 0, &why), 0);
+	memcpy(nmx__port_find(seg, nmx__switch_find(seg, "vale0"), "vale0:a")->name, wrong, sizeof(wrong));
+	require_result(nmx_switch_list(&options, take_name, name, &why), 0);
+	require_equal(strcmp(name, shown), 0);
+	nmx__seg_put(seg);
+	nmx_close(port);
+}
+
 static void a_switch_may_stay_too(void **state)
 {
 	struct nmx_report why;
@@ -531,6 +555,7 @@ int main(void)
 		cmocka_unit_test(a_number_that_is_used_again_has_no_past),
 		cmocka_unit_test(who_only_sends_is_sent_nothing),
 		cmocka_unit_test(a_port_that_was_made_to_stay_does),
+		cmocka_unit_test(names_are_shown_without_controls),
 		cmocka_unit_test(a_switch_may_stay_too),
 		cmocka_unit_test(the_table_can_be_read),
 		cmocka_unit_test(a_switch_forgets_after_the_time_that_it_was_made_with),
