@@ -177,31 +177,29 @@ static void print_drops(const struct nmx_port *port)
 		printf("dropped: %llu that came when the ring was full\n", (unsigned long long)stats.drop_no_buffer);
 }
 
-/* Digits, up to what follows them; false, and said: there are none, or it is not in `ends`. */
-static bool read_number(const char **at, const char *ends, uint64_t *number)
+/* Digits and nothing else. */
+static bool read_number(const char *text, uint64_t *number)
 {
-	const char *text = *at;
 	char *end;
 
 	*number = strtoull(text, &end, 10);
-	*at = end;
-	if (*text >= '0' && *text <= '9' && strchr(ends, *end)) /* the end of the text is in any text */
-		return true;
-	fprintf(stderr, "thread_per_ring: \"%s\" is not a number in digits\n", text);
-	return false;
+	return *text >= '0' && *text <= '9' && !*end;
 }
 
-static bool read_cpus(const char *text, int *cpus, uint32_t *num_cpus)
+/* "0,2".  0: it is something else. */
+static uint32_t read_cpus(const char *text, int *cpus)
 {
-	uint64_t cpu;
+	uint32_t n = 0;
+	char *end;
 
-	for (*num_cpus = 0; *num_cpus < MAX_CPUS && read_number(&text, ",", &cpu);) {
-		cpus[(*num_cpus)++] = (int)cpu;
-		if (!*text)
-			return true;
-		text++;
+	for (const char *at = text; n < MAX_CPUS; at = end + 1) {
+		cpus[n++] = (int)strtol(at, &end, 10);
+		if (end == at || (*end && *end != ','))
+			return 0;
+		if (!*end)
+			return n;
 	}
-	return false;
+	return 0;
 }
 
 static int usage(FILE *out, int code)
@@ -232,13 +230,24 @@ int main(int argc, char **argv)
 		return usage(stderr, 2);
 	optind = 3;
 	while ((c = getopt(argc, argv, "n:t:c:")) != -1) {
-		const char *text = optarg;
+		bool right = true;
 
-		if (!(c == 'n'   ? read_number(&text, "", &job.packets)
-		      : c == 't' ? read_number(&text, "", &seconds)
-		      : c == 'c' ? read_cpus(text, cpus, &how.num_cpus)
-		                 : false))
+		if (c == 'n')
+			right = read_number(optarg, &job.packets);
+		else if (c == 't')
+			right = read_number(optarg, &seconds);
+		else if (c == 'c')
+			how.num_cpus = read_cpus(optarg, cpus);
+		else
 			return usage(stderr, 2);
+		if (!right) {
+			fprintf(stderr, "thread_per_ring: -%c \"%s\": write a number, in digits, as 10000\n", c, optarg);
+			return 2;
+		}
+		if (c == 'c' && how.num_cpus == 0) {
+			fprintf(stderr, "thread_per_ring: -c \"%s\": write the numbers of up to %d CPUs, as 0,2\n", optarg, MAX_CPUS);
+			return 2;
+		}
 	}
 	how.cpus = how.num_cpus ? cpus : NULL;
 	setvbuf(stdout, NULL, _IOLBF, 0);

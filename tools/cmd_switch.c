@@ -162,8 +162,8 @@ static const struct action {
 	int (*act)(const char *name, const struct nmx_switch_options *options, struct nmx_report *why);
 	bool has_index;
 } actions[] = {
-	{ "create", "v0", create, false },
-	{ "remove", "v0", remove_port, false },
+	{ "create", "vale0", create, false },
+	{ "remove", "vale0", remove_port, false },
 	{ "attach", "vale0:eth0", attach_port, true },
 	{ "detach", "vale0:eth0", detach_port, true },
 };

@@ -103,7 +103,8 @@ NMX_MUST_CHECK int nmx_switch_table_sized(const char *name, const struct nmx_swi
 NMX_MUST_CHECK int nmx_switch_create_sized(const char *name, const struct nmx_switch_options *options, size_t options_size,
                                            struct nmx_report *report);
 
-/* Removes a port that nmx_switch_create() made.
+/* Removes a port that nmx_switch_create() made.  Of a switch in user space ("vale0"): it stays no longer, and is there
+ * as long as it has a port.
  * Errors: NMX_ERR_NO_SUCH  there is none of this name
  *         NMX_ERR_BUSY     it is attached: nmx_switch_detach() first; or open; or a switch that has ports, and was not made to stay */
 NMX_MUST_CHECK int nmx_switch_remove_sized(const char *name, const struct nmx_switch_options *options, size_t options_size,

@@ -254,8 +254,10 @@ static void send_the_rest(struct nmx_port *port)
 	for (uint32_t i = 0; i < port->num_rings[true]; i++) {
 		struct switch_ring *r = switch_ring(port->rings[true][i]);
 
-		if (r->tx->num_held)
-			(void)!nmx__switch_send(r, r->tx->head);
+		if (!r->tx->num_held)
+			continue;
+		r->end.ring->head = r->end.ring->cur = r->tx->head; /* whatever the program wrote there */
+		(void)!nmx__switch_send(r, r->tx->head);
 	}
 }
 

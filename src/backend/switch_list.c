@@ -35,7 +35,7 @@ static void describe(const struct nmx__segment *seg, uint32_t record, struct nmx
 	uint64_t sum[NMX__NUM_COUNTERS];
 
 	*port = (struct nmx_switch_port){ .backend = NMX_SWITCH, .switch_index = r->home, .index = r->number, .has_stats = true };
-	memcpy(port->name, r->name, sizeof(port->name) - 1);
+	nmx__record_name(r, port->name);
 	port->rx_rings = r->rings[0];
 	port->rx_slots = r->slots[0];
 	port->tx_rings = r->tx_rings;
@@ -101,7 +101,7 @@ static int each(const struct nmx_switch_options *o, int (*fn)(const char *name, 
 {
 	struct nmx_switch_info info;
 	struct nmx__segment *seg;
-	char name[NMX__NAME_MAX + 1] = "";
+	char name[NMX__RECORD_NAME];
 	int err = look(&seg, o, why);
 
 	if (err < 0 || !seg)
@@ -111,7 +111,7 @@ static int each(const struct nmx_switch_options *o, int (*fn)(const char *name, 
 
 		if (!atomic_load(&seg->records[i].live) || !nmx__record_read(seg, &seg->records[i], &g) || g.kind != NMX__RECORD_SWITCH)
 			continue;
-		memcpy(name, seg->records[i].name, sizeof(name) - 1);
+		nmx__record_name(&seg->records[i], name);
 		info = info_of(seg, &seg->records[i]);
 		err = fn(name, &info, arg);
 	}
@@ -190,6 +190,9 @@ static int read_name(const char *text, struct nmx__name *name, struct nmx_report
 	char whole[80];
 	int err;
 
+	if (is_switch && strncmp(text, "vale", 4) != 0)
+		return nmx__fail(why, NMX_ERR_BAD_NAME, 0,
+		                 "\"%.80s\": a switch in user space begins with vale; write vale0, or vale0:a for a port of it", text);
 	snprintf(whole, sizeof(whole), "%.60s%s", text ? text : "", is_switch ? ":x" : "");
 	err = nmx__name_parse(is_switch && strlen(text) <= 60 ? whole : text, name, why);
 	if (err == 0 && (name->backend != NMX_SWITCH || strcmp(strncmp(whole, "netmap:", 7) == 0 ? whole + 7 : whole, name->port) != 0))
@@ -225,9 +228,16 @@ static int make(struct nmx__segment *seg, const struct nmx__name *name, const st
 	return 0;
 }
 
-static int check_ageing(const struct nmx__name *name, uint32_t ageing_s, struct nmx_report *why)
+/* What is a switch's and what is a port's. */
+static int check_options(const struct nmx__name *name, const struct nmx_switch_options *o, struct nmx_report *why)
 {
-	if (ageing_s && strchr(name->port, ':'))
+	uint32_t ageing_s = o->ageing_s;
+	bool is_port = strchr(name->port, ':');
+
+	if (!is_port && (o->tx_rings || o->rx_rings || o->tx_slots || o->rx_slots))
+		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "rings and slots are a port's, and \"%s\" is a switch; write %s:a", name->port,
+		                 name->port);
+	if (ageing_s && is_port)
 		return nmx__fail(why, NMX_ERR_BAD_OPTION, 0, "the ageing time is a switch's, and \"%s\" is a port; write %.*s", name->port,
 		                 (int)strcspn(name->port, ":"), name->port);
 	if (ageing_s > NMX__FDB_AGEING_MAX_S)
@@ -241,7 +251,7 @@ static int create(const char *text, const struct nmx_switch_options *o, struct n
 	struct nmx__name name;
 	int err;
 
-	if ((err = read_name(text, &name, why)) < 0 || (err = check_ageing(&name, o->ageing_s, why)) < 0 ||
+	if ((err = read_name(text, &name, why)) < 0 || (err = check_options(&name, o, why)) < 0 ||
 	    (err = nmx__switch_check_shape(o->tx_rings, o->rx_rings, o->tx_slots, o->rx_slots, why)) < 0 ||
 	    (err = nmx__seg_get(&seg, o->directory, o->segment, 0, why)) < 0)
 		return err;

@@ -390,21 +390,30 @@ static int forward(struct switch_ring *r, uint32_t count)
 	return err;
 }
 
+/* What the last sync took is ours: what waits of it goes on waiting. */
+static __attribute__((__cold__)) int reset(struct switch_ring *r)
+{
+	int err = nmx__qend_reset(&r->end);
+
+	r->end.ring->head = r->end.ring->cur = r->tx->head;
+	nmx__qend_poison(&r->end, r->end.hwcur, r->tx->head, true);
+	return err;
+}
+
 int nmx__switch_send(struct switch_ring *r, uint32_t head)
 {
 	struct nmx__qend *e = &r->end;
-	uint32_t n = e->num_slots, count, tail;
+	uint32_t n = e->num_slots, count = nmx__distance(e->hwcur, head, n), tail;
 	bool exchanges = false;
 
-	if (unlikely(!nmx__qend_cursors_valid(e, head, e->ring->cur)))
-		return nmx__qend_reset(e);
-	count = nmx__distance(e->hwcur, head, n);
+	if (unlikely(!nmx__qend_cursors_valid(e, head, e->ring->cur) || count < nmx__distance(e->hwcur, r->tx->head, n)))
+		return reset(r);
 	if (r->tx->num_held)
 		nmx__qend_poison(e, e->hwcur, head, false); /* what waits was handed over, and is read again */
 	if (count) {
 		exchanges = e->ring->slot[head ? head - 1 : n - 1].flags & NS_BUF_CHANGED;
 		if (unlikely(forward(r, count) < 0))
-			return nmx__qend_reset(e);
+			return reset(r);
 	}
 	r->tx->head = head;
 	e->hwcur = r->tx->num_held ? switch_slot(e, r->tx->first_held) : head;

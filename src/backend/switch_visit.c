@@ -337,7 +337,7 @@ void nmx__switch_expect(const struct switch_ring *r, uint32_t count)
 	struct nmx__queue *q = way->queue;
 	uint32_t tail, mask = way->capacity - 1;
 
-	if (!q)
+	if (!nmx__way_leads(switch_of(r)->sw, way, r->tx->visited)) /* the memory of who has gone may be given back */
 		return;
 	tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
 	for (uint32_t i = 0; i < count && i < EXPECTED; i += 64 / sizeof(struct nmx__entry))

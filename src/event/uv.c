@@ -101,12 +101,37 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 
 static int error_of(int uv) { return uv == UV_EEXIST ? NMX_ERR_BUSY : uv == UV_ENOMEM ? NMX_ERR_NO_MEMORY : NMX_ERR_IO; }
 
+struct search {
+	int fd;
+	bool found;
+};
+
+static void compare(uv_handle_t *handle, void *arg)
+{
+	struct search *search = arg;
+	uv_os_fd_t fd;
+
+	if (handle->type == UV_POLL && uv_fileno(handle, &fd) == 0 && fd == search->fd)
+		search->found = true;
+}
+
+/* uv_poll_init() looks at what the loop polls now; a ring that is busy, or stopped, is in the loop as well. */
+static bool is_in_loop(uv_loop_t *loop, int fd)
+{
+	struct search search = { .fd = fd };
+
+	uv_walk(loop, compare, &search);
+	return search.found;
+}
+
 static int open_watch(struct uv_watch *w, uv_loop_t *loop)
 {
 	int fd = nmx__watch_fd(&w->watch), err;
 
 	if (fd < 0)
 		return fd;
+	if (is_in_loop(loop, fd))
+		return NMX_ERR_BUSY;
 	if ((err = uv_poll_init(loop, &w->poll, fd)) < 0)
 		return error_of(err);
 	uv_idle_init(loop, &w->idle);

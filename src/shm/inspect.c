@@ -156,7 +156,7 @@ static void describe_pipe(const struct nmx__segment *seg, const struct nmx__reco
 {
 	uint64_t gone[NMX__NUM_COUNTERS];
 
-	memcpy(info->name, record->name, sizeof(info->name) - 1);
+	nmx__record_name(record, info->name);
 	for (uint32_t end = 0; end < 2; end++) {
 		nmx__end_t user = atomic_load(&record->end[end]);
 

@@ -30,6 +30,7 @@
 #define NMX__PAGE         4096u
 #define NMX__MAX_MEMBERS  1024u
 #define NMX__MAX_RECORDS  4096u
+#define NMX__RECORD_NAME  64u   /* bytes of a name, with its end */
 #define NMX__MAX_EXTENTS  2048u /* ports that one process has open in one segment, about */
 #define NMX__MAX_RINGS    64u   /* of a port, each way */
 #define NMX__PORT_RINGS   16u   /* the same, of a port of a switch */
@@ -128,7 +129,7 @@ struct nmx__record {
 	uint16_t number;       /* PORT: of the port at its switch */
 	_Atomic uint32_t flags; /* enum nmx__record_flags */
 	_Atomic nmx__end_t end[2]; /* [0] is x{1, [1] is x}1 */
-	char name[64];             /* "x{1", "vale0:a", "vale0" */
+	char name[NMX__RECORD_NAME]; /* "x{1", "vale0:a", "vale0" */
 	struct nmx__totals totals[2];
 	uint32_t home, home_gen;   /* PORT: the record of its switch, and its generation */
 	uint32_t tx_rings, tx_slots; /* PORT: of its owner; for whoever asks */

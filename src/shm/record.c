@@ -20,6 +20,17 @@ struct nmx__record *nmx__record_find(const struct nmx__segment *seg, enum nmx__r
 	return NULL;
 }
 
+/* It may go to a terminal, and a member may have written anything there: what the name of no port has is replaced, and of
+ * C1's controls, in UTF-8, the second byte. */
+void nmx__record_name(const struct nmx__record *record, char name[NMX__RECORD_NAME])
+{
+	memcpy(name, record->name, NMX__RECORD_NAME - 1);
+	name[NMX__RECORD_NAME - 1] = '\0';
+	for (unsigned char *c = (unsigned char *)name; *c; c++)
+		if (*c <= ' ' || *c == 0x7f || (*c >= 0x80 && *c < 0xa0 && (c == (unsigned char *)name || c[-1] < 0x80 || c[-1] == 0xc2)))
+			*c = '?';
+}
+
 /* ---- queues */
 
 static uint32_t control_bytes(const struct nmx__record_geometry *g)

@@ -242,7 +242,7 @@ static int read_header(struct nmx__segment *seg, struct geometry *g, struct nmx_
 	if (header.version != NMX__SHM_VERSION)
 		return nmx__fail(why, NMX_ERR_CORRUPT, 0,
 		                 "the segment \"%s/%s\" is of layout %u, and this library speaks %u: let its users end, or name another "
-		                 "with @segment=",
+		                 "with @segment=; if nobody uses it, remove its files",
 		                 seg->dir.path, seg->name, header.version, NMX__SHM_VERSION);
 	if (!geometry_is_valid(header.num_bufs, header.buf_stride))
 		return not_a_segment(seg, why);

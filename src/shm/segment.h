@@ -167,6 +167,8 @@ static inline void nmx__bufs_set_add(const struct nmx__segment *seg, uint64_t *s
 /* ---- records (record.c); under the segment lock */
 
 struct nmx__record *nmx__record_find(const struct nmx__segment *seg, enum nmx__record_kind kind, const char *name);
+/* Its name, to be shown. */
+void nmx__record_name(const struct nmx__record *record, char name[NMX__RECORD_NAME]);
 struct nmx__record_geometry {
 	uint16_t kind; /* enum nmx__record_kind */
 	uint16_t rings[2];

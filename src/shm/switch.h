@@ -82,10 +82,10 @@ bool nmx__way_find(const struct nmx__segment *seg, const struct nmx__switch *sw,
 #define NMX__PATIENCE 288u /* tries; a delivery of a batch takes microseconds */
 uint32_t nmx__way_lock(struct nmx__segment *seg, struct nmx__way *way, uint32_t *patience);
 void nmx__way_unlock(struct nmx__way *way);
-/* Whether the port is the one that the way was found to; under its lock. */
+/* Whether the port is the one that the way was found to; under its lock.  A way that was not found leads nowhere. */
 static inline bool nmx__way_leads(const struct nmx__switch *sw, const struct nmx__way *way, uint32_t port)
 {
-	return atomic_load(&sw->port[port]) == way->word; /* pairs with nmx__port_leave() */
+	return way->word && atomic_load(&sw->port[port]) == way->word; /* pairs with nmx__port_leave() */
 }
 
 #endif

@@ -76,6 +76,11 @@ static int fail_register(const struct nmx__xsk_device *device, size_t bytes, int
 {
 	struct rlimit limit = { 0 };
 
+	if (sys_errno == EFAULT) /* pages of a file on a disk cannot be pinned for long */
+		return nmx__fail(why, NMX_ERR_BIND_FAIL, sys_errno,
+		                 "cannot register the buffers of queue %u of \"%s\": the kernel takes buffers in memory only, and the "
+		                 "segment's directory ($NMX_DIR) seems to be on a disk; take one on a tmpfs, such as /dev/shm",
+		                 device->queues[0].queue, device->name);
 	if (sys_errno != ENOBUFS)
 		return fail(device, device->queues[0].queue, sys_errno, "cannot register the buffers", why);
 	getrlimit(RLIMIT_MEMLOCK, &limit);

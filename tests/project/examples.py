@@ -213,7 +213,7 @@ def workers(examples):
     examples.finish(endless, r'.*worker 0 on CPU \d+: \d+ packets\nin all \d+ packets\n')
     examples.run(r'.*worker 0 on CPU \d+: 0 packets\n.*', 'thread_per_ring', 'receive', 'quiet}1', '-t', '1')
     for option in (('-n', '10k'), ('-t', '-1'), ('-c', '0,x')):
-        refused(examples, r'thread_per_ring: "\S+" is not a number', 'thread_per_ring', 'receive', 'quiet}1', *option)
+        refused(examples, rf'thread_per_ring: {option[0]} "{option[1]}": write ', 'thread_per_ring', 'receive', 'quiet}1', *option)
     if examples.lacks('async_proxy'):
         return
     full = examples.start('async_proxy', 'vale0:full', 'quiet{1')  # stops when the pipe is full, which nobody reads

@@ -205,6 +205,80 @@ static void what_waits_at_the_close_is_delivered_or_counted(void **state)
 	require_result(nmx_switch_remove("vale0:x", NULL, NULL), 0);
 }
 
+/* ---- waiting, and mistakes */
+
+/* a, that waits, with three packets that find no room at b. */
+static void open_waiting(struct end *a, struct end *b)
+{
+	*a = open_end("vale0:x@block", &small);
+	*b = open_end("vale0:b", &small);
+	for (uint64_t id = 0; id < SLOTS + 3; id++)
+		send(a, 2, 1, id);
+	require_equal(nmx_tx_space(a->tx), SLOTS - 1 - 3);
+}
+
+static void a_mistake_with_the_cursors_leaves_what_waits(void **state)
+{
+	/* Off the ring; back, over all that waits; back, over some of it. */
+	const uint32_t wrong[] = { 100, SLOTS, SLOTS + 1 };
+
+	(void)state;
+	for (uint32_t i = 0; i < 3; i++) {
+		struct end a, b;
+
+		open_waiting(&a, &b);
+		put(&a, 2, 1, 500, LEN, 0); /* of a batch that does not count */
+		a.tx->ring->head = a.tx->ring->cur = wrong[i] < 100 ? wrong[i] % SLOTS : wrong[i];
+		require_result(nmx_tx_sync(a.tx), NMX_ERR_RESET);
+		require_equal(nmx_tx_space(a.tx), SLOTS - 1 - 3);
+		for (uint64_t id = SLOTS + 3; id < SLOTS + 6; id++)
+			send(&a, 2, 1, id);
+		for (uint64_t id = 0; id < SLOTS; id++)
+			gets(&b, id);
+		require_result(nmx_tx_sync(a.tx), SLOTS - 1);
+		for (uint64_t id = SLOTS; id < SLOTS + 6; id++)
+			gets(&b, id);
+		require_result(nmx_tx_sync(a.tx), SLOTS - 1);
+		gets_nothing(&b);
+		close_end(&a);
+		close_end(&b);
+	}
+}
+
+static void what_waits_outlives_cursors_that_are_wrong_at_the_close(void **state)
+{
+	struct end a, b;
+
+	(void)state;
+	open_waiting(&a, &b);
+	for (uint64_t id = 0; id < SLOTS; id++)
+		gets(&b, id);
+	a.tx->ring->head = a.tx->ring->cur = 100;
+	close_end(&a);
+	for (uint64_t id = SLOTS; id < SLOTS + 3; id++)
+		gets(&b, id);
+	close_end(&b);
+}
+
+static void a_port_that_goes_before_a_failed_sync_is_not_waited_for(void **state)
+{
+	struct end a, b;
+	uint32_t lost, *slot;
+
+	(void)state;
+	open_waiting(&a, &b);
+	close_end(&b);
+	put(&a, 3, 1, 0, LEN, 0);
+	slot = &a.tx->ring->slot[(a.tx->ring->head + SLOTS - 1) % SLOTS].buf_idx;
+	lost = *slot;
+	*slot = 0;
+	require_result(nmx_tx_sync(a.tx), NMX_ERR_RESET);
+	*slot = lost;
+	require_result(nmx_tx_wait(a.tx, SLOTS - 1, 0), 1);
+	require_result(nmx_tx_sync(a.tx), SLOTS - 1);
+	close_end(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -215,6 +289,9 @@ int main(void)
 		cmocka_unit_test(only_what_wants_to_a_full_port_waits),
 		cmocka_unit_test(what_waits_for_a_port_that_goes_finds_another_way),
 		cmocka_unit_test(what_waits_at_the_close_is_delivered_or_counted),
+		cmocka_unit_test(a_mistake_with_the_cursors_leaves_what_waits),
+		cmocka_unit_test(what_waits_outlives_cursors_that_are_wrong_at_the_close),
+		cmocka_unit_test(a_port_that_goes_before_a_failed_sync_is_not_waited_for),
 	};
 
 	return cmocka_run_group_tests_name("switch_full", tests, support_make_directory, support_remove_directory);

@@ -182,6 +182,21 @@ static void what_makes_no_sense_is_refused(void)
 	}
 }
 
+
+static void what_a_switch_cannot_be_is_explained(void)
+{
+	NMX_RUN(&other, "switch", "create", "--dir", run_dir);
+	EXPECT(other.code == 2, "%d: %s", other.code, other.err);
+	child_says(&other, "nmx switch create vale0");
+	NMX_RUN(&other, "switch", "create", "v0", "--dir", run_dir);
+	EXPECT(other.code == 1, "%d: %s", other.code, other.err);
+	child_says(&other, "\"v0\": a switch in user space begins with vale; write vale0");
+	NMX_RUN(&other, "switch", "create", "vale0", "--rings", "2", "--dir", run_dir);
+	EXPECT(other.code == 1, "%d: %s", other.code, other.err);
+	child_says(&other, "rings and slots are a port's, and \"vale0\" is a switch");
+	run_dir_is_empty();
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 2)
@@ -189,6 +204,7 @@ int main(int argc, char **argv)
 	run_begin(argv[1]);
 	what_gen_sends_the_sink_gets();
 	what_does_not_wait_and_is_lost_is_named();
+	what_a_switch_cannot_be_is_explained();
 	pong_answers_ping();
 	a_bridge_leads_from_a_switch_to_a_pipe();
 	dump_sees_what_goes_to_all();
