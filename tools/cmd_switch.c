@@ -99,7 +99,7 @@ static bool names_backend(const struct nmx_switch_options *o)
 }
 
 /* Of one backend, or of all that are here.  False: of none.  why: of what is here and could not, else of the last; "": nothing. */
-static bool walk(const struct nmx_switch_options *o, int (*fn)(const struct nmx_switch_options *, struct listing *, struct nmx_report *),
+static bool each_backend(const struct nmx_switch_options *o, int (*fn)(const struct nmx_switch_options *, struct listing *, struct nmx_report *),
                  struct listing *listing, struct nmx_report *why)
 {
 	static const uint32_t both[] = { NMX_SWITCH, NMX_NETMAP };
@@ -131,13 +131,13 @@ static bool list(const struct nmx_switch_options *o, bool as_json)
 		json_begin(&json, stdout);
 		json_array(&json, "ports");
 	}
-	ok = walk(o, list_ports, &listing, &why);
+	ok = each_backend(o, list_ports, &listing, &why);
 	if (as_json) {
 		json_close_array(&json);
 		json_array(&json, "switches");
 	}
 	if (ok)
-		ok = walk(o, list_switches, &listing, &why);
+		ok = each_backend(o, list_switches, &listing, &why);
 	if (as_json) {
 		json_close_array(&json);
 		json_text(&json, "error", why.text);
