@@ -115,7 +115,9 @@ struct nmx_uring_tx;
  * this thread alone.  It may be exited before or after nmx_uring_close().
  * Errors: NMX_ERR_NO_MEMORY */
 NMX_MUST_CHECK int nmx_uring_open(struct nmx_uring **loop, struct io_uring *uring);
-/* Closes also what is still open in it, without calling back; in a callback, when the turn is over.  NULL is fine. */
+/* Closes also what is still open in it, without calling back; in a callback, when the turn is over.  The kernel keeps the
+ * polls of that until the io_uring is exited: who goes on with the io_uring closes receivers and senders first, and turns
+ * until they are.  NULL is fine. */
 void nmx_uring_close(struct nmx_uring *loop);
 
 /* One turn.  Call it before every wait, not in a callback.  Returns 1: more is due, submit and call it again without

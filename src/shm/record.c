@@ -159,12 +159,21 @@ static uint32_t *staged_cell(void *arg, uint32_t i)
 	return (uint32_t *)((uint8_t *)staging + staging->held_ofs) + i;
 }
 
+/* By words: a sender that looked at the word of a port that has gone since may still look at what was its queue. */
+static void wipe(void *start, size_t bytes)
+{
+	_Atomic uint64_t *words = start;
+
+	for (size_t i = 0; i < bytes / sizeof(*words); i++)
+		atomic_store_explicit(&words[i], 0, memory_order_relaxed);
+}
+
 /* Each entry gets one of the staged buffers. */
 static void fill_queue(struct nmx__queue *q, uint32_t slots, struct nmx__own_extent *staging, uint32_t *next)
 {
 	uint32_t capacity = nmx__queue_capacity(slots);
 
-	memset(q, 0, nmx__queue_bytes(slots));
+	wipe(q, nmx__queue_bytes(slots));
 	for (uint32_t i = 0; i < capacity; i++)
 		atomic_store_explicit(&q->entry[i].empty, *staged_cell(staging, (*next)++), memory_order_relaxed);
 }
@@ -207,7 +216,7 @@ static int fill_record(struct nmx__segment *seg, struct nmx__record *record, con
 	record->control_page = page;
 	record->control_pages = pages;
 	if (plan->geometry.kind == NMX__RECORD_SWITCH)
-		memset(nmx__record_control(seg, record, &plan->geometry), 0, sizeof(struct nmx__switch));
+		wipe(nmx__record_control(seg, record, &plan->geometry), sizeof(struct nmx__switch));
 	return 0;
 }
 

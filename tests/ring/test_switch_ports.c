@@ -569,6 +569,33 @@ static void a_sender_sleeps_until_there_is_room(void **state)
 	require_equal(support_stats(a).drop_full, 0);
 }
 
+static void *wait_for_all_slots(void *tx)
+{
+	require_result(nmx_tx_drain(tx, 10000), 0);
+	return NULL;
+}
+
+/* The sender still looks at the queue, when its memory is another's.  (For ThreadSanitizer.) */
+static void a_port_goes_and_another_comes_while_a_sender_wakes_up(void **state)
+{
+	NMX_AUTO(port) a = support_open("vale0:a@block", &(struct nmx_options){ .tx_slots = 8 });
+	struct nmx_port *b = support_open("vale0:b", &small);
+	NMX_AUTO(tx) tx = support_tx(a, 0);
+	pthread_t thread;
+
+	(void)state;
+	for (int i = 0; i < 6; i++)
+		require_result(nmx_tx_send(tx, to_1, LEN), 0);
+	require_result(nmx_tx_sync(tx), 5); /* two wait */
+	require_equal(pthread_create(&thread, NULL, wait_for_all_slots, tx), 0);
+	while (support_stats(a).sleeps == 0)
+		usleep(100);
+	nmx_close(b);
+	b = support_open("vale0:b", &small);
+	require_equal(pthread_join(thread, NULL), 0);
+	nmx_close(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -591,6 +618,7 @@ int main(void)
 		cmocka_unit_test(a_table_flooded_with_addresses_forgets_the_oldest),
 		cmocka_unit_test(a_sleeping_receiver_is_woken_and_a_busy_one_costs_no_call),
 		cmocka_unit_test(a_sender_sleeps_until_there_is_room),
+		cmocka_unit_test(a_port_goes_and_another_comes_while_a_sender_wakes_up),
 	};
 
 	return cmocka_run_group_tests_name("switch_ports", tests, support_make_directory, support_remove_directory);
