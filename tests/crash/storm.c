@@ -198,11 +198,15 @@ static void open_self(struct play *play)
 {
 	struct nmx_options o = { .tx_slots = SLOTS, .rx_slots = SLOTS, .flags = play->me % 2 ? NMX_BLOCKING : 0 };
 	struct nmx_report why;
+	int64_t deadline = now_ms() + PATIENCE_MS;
 	char name[16];
 	int err;
 
 	snprintf(name, sizeof(name), "vale0:p%u", play->me);
-	err = open_port(&play->port, name, &o, &why);
+	/* Who has the segment's lock may be stopped, or starve among so many. */
+	do
+		err = open_port(&play->port, name, &o, &why);
+	while (err == NMX_ERR_BUSY && strstr(why.text, "has been locked") && now_ms() < deadline);
 	must(err == 0, "actor %u: cannot open: %s", play->me, why.text);
 	must(nmx_tx_ring(play->port, 0, &play->tx) == 0 && nmx_rx_ring(play->port, 0, &play->rx) == 0, "actor %u: no rings", play->me);
 	for (int i = 0; i < 2; i++) { /* where we are; what the first finds full, the second does not need */
