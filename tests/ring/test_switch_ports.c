@@ -572,6 +572,7 @@ static void a_sender_sleeps_until_there_is_room(void **state)
 static void *wait_for_all_slots(void *tx)
 {
 	require_result(nmx_tx_drain(tx, 10000), 0);
+	nmx_tx_unbind(tx);
 	return NULL;
 }
 
@@ -587,6 +588,7 @@ static void a_port_goes_and_another_comes_while_a_sender_wakes_up(void **state)
 	for (int i = 0; i < 6; i++)
 		require_result(nmx_tx_send(tx, to_1, LEN), 0);
 	require_result(nmx_tx_sync(tx), 5); /* two wait */
+	nmx_tx_unbind(tx);
 	require_equal(pthread_create(&thread, NULL, wait_for_all_slots, tx), 0);
 	while (support_stats(a).sleeps == 0)
 		usleep(100);
