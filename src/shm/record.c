@@ -178,10 +178,14 @@ static void fill_queue(struct nmx__queue *q, uint32_t slots, struct nmx__own_ext
 		atomic_store_explicit(&q->entry[i].empty, *staged_cell(staging, (*next)++), memory_order_relaxed);
 }
 
-/* What is said of it, but for `live`.  The words of its lanes are left: somebody may still come by one, late. */
+/* What is said of it, but for `live`.  The words of its lanes are left: somebody may still come by one, late, and ask who
+ * its owner is. */
 static void describe(struct nmx__record *record, const struct nmx__record_plan *plan, const struct nmx__segment *seg)
 {
-	memset((uint8_t *)record + sizeof(record->live), 0, offsetof(struct nmx__record, lane) - sizeof(record->live));
+	atomic_store(&record->flags, 0);
+	atomic_store(&record->end[0], 0);
+	atomic_store(&record->end[1], 0);
+	memset(record->name, 0, offsetof(struct nmx__record, lane) - offsetof(struct nmx__record, name));
 	for (uint32_t i = 0; i < NMX__PORT_RINGS; i++)
 		atomic_store(&record->lane[i].drop_full, 0);
 	record->kind = plan->geometry.kind;
