@@ -214,6 +214,8 @@ static inline uint32_t append_train(struct switch_ring *r, uint32_t place, uint3
 	uint32_t slot = switch_slot(e, place + 1), left = count - place - 1, ahead = e->num_slots - slot, n;
 
 	n = length_of_train(e, slot, slot + (left < ahead ? left : ahead), memo->dst, memo->src);
+	if (n == 0) /* as it is where each has another address */
+		return 0;
 	memset(r->tx->frags + place + 1, 1, n);
 	for (uint32_t i = 0; i <= n; i++) {
 		next[i] = (uint16_t)(place + 1 + i);
