@@ -13,6 +13,8 @@
 /* Packets of a sync, in order, by place: slots from hwcur on. */
 struct switch_list {
 	uint16_t first, last;
+	uint16_t run;   /* where the run of `last` begins; NO_PLACE: it is in none */
+	uint16_t slots; /* of all its packets */
 };
 enum { NO_PLACE = 0xffff };
 
@@ -23,7 +25,8 @@ struct switch_tx {
 	uint16_t *order;  /* in the own file: slots of the delivery in flight, and of those before it in this sync */
 	uint32_t ordered; /* of it, used by this sync */
 	uint16_t *next;   /* [slots], by place of a packet: that of the next one to the same port */
-	uint16_t *run;    /* [slots], by place of a packet of one slot: so many of the same kind, to the same port, are from here on */
+	uint16_t *run;    /* [slots], by place of a packet where a run begins: how many of one slot each, to the same port, follow
+	                   * each other from here on; 1 at least */
 	uint8_t *frags;   /* [slots], by place of a packet: its slots, and FRAGS_COPY */
 	uint64_t *flood;  /* [slots], by place of a packet for all: its slot's first 8 bytes, bounded; 0: not of one slot */
 	struct switch_list to[256]; /* by port; to[EVERYWHERE]: floods */

@@ -56,45 +56,46 @@ static uint32_t find_lone(struct switch_ring *r)
 	return found;
 }
 
-/* Where the address is; 0: not known. */
-static inline uint32_t find(struct switch_ring *r, const struct memo *memo)
+/* Not where an address was found: for nobody, for all, or for the only one who is there. */
+static __attribute__((__noinline__)) uint32_t find_none(struct switch_ring *r, struct memo *memo, uint32_t port)
 {
-	struct nmx__fdb_seen *seen = &r->tx->found;
-
-	if (__builtin_expect(nmx__fdb_unchanged(seen, memo->dst, memo->now), 1))
-		return seen->port;
-	return nmx__fdb_find(&switch_of(r)->fdb, memo->dst, memo->now, seen);
-}
-
-static __attribute__((__noinline__)) uint32_t look_up(struct switch_ring *r, struct memo *memo)
-{
-	const struct switch_port *port = switch_of(r);
-	uint32_t to;
-
+	if (port == switch_of(r)->number)
+		return NOWHERE;
 	if (nmx__mac_is_group(memo->dst))
 		return EVERYWHERE;
-	to = find(r, memo);
-	if (to == port->number)
-		return NOWHERE;
-	if (to && atomic_load_explicit(&port->sw->port[to], memory_order_relaxed))
-		return to;
 	if (!memo->lone) /* one other port or many: where floods are limited, this is one of them */
 		memo->lone = r->tx->flood_pps ? EVERYWHERE : find_lone(r);
 	return memo->lone;
 }
 
-/* Of a header: learns its source, finds its destination. */
-static inline uint32_t destination(struct switch_ring *r, const uint8_t *header, bool learn, struct memo *memo)
+static inline uint32_t look_up(struct switch_ring *r, struct memo *memo)
+{
+	const struct switch_port *port = switch_of(r);
+	struct nmx__fdb_seen *seen = &r->tx->found;
+	uint32_t to = 0;
+
+	if (nmx__fdb_unchanged(seen, memo->dst, memo->now))
+		to = seen->port;
+	else if (!nmx__mac_is_group(memo->dst))
+		to = nmx__fdb_find(&port->fdb, memo->dst, memo->now, seen);
+	if (unlikely(to == port->number || !to || !atomic_load_explicit(&port->sw->port[to], memory_order_relaxed)))
+		to = find_none(r, memo, to);
+	return to;
+}
+
+/* Of a header: learns its source, finds its destination.  *again: it is as the one before. */
+static inline uint32_t destination(struct switch_ring *r, const uint8_t *header, bool learn, struct memo *memo, bool *again)
 {
 	const struct switch_port *port = switch_of(r);
 	uint64_t dst = load_once(header) & NMX__MAC_MASK, src = load_once(header + 6) & NMX__MAC_MASK;
 
-	if (unlikely(src != memo->src) && learn) {
+	*again = dst == memo->dst && src == memo->src;
+	if (src != memo->src && learn) {
 		memo->src = src;
 		if (!nmx__mac_is_group(src) && !nmx__fdb_unchanged(&r->tx->learnt, src, memo->now))
 			nmx__fdb_learn(&port->fdb, src, port->number, memo->now, &r->tx->learnt);
 	}
-	if (unlikely(dst != memo->dst)) {
+	if (dst != memo->dst) {
 		memo->dst = dst;
 		memo->to = look_up(r, memo);
 	}
@@ -141,7 +142,7 @@ static __attribute__((__noinline__)) uint32_t sort_special(struct switch_ring *r
 {
 	const struct switch_port *port = switch_of(r);
 	const struct netmap_slot *slot = &r->end.ring->slot[switch_slot(&r->end, place)];
-	bool unfit, copy;
+	bool unfit, copy, again;
 	uint32_t n = measure(&r->end, place, left, &unfit, &copy), forced = slot->flags >> NS_PORT_SHIFT;
 
 	*to = NOWHERE;
@@ -155,7 +156,7 @@ static __attribute__((__noinline__)) uint32_t sort_special(struct switch_ring *r
 		drop(r, offsetof(struct nmx_stats, drop_too_long));
 		return n;
 	}
-	*to = destination(r, data_of(&r->end, slot), !(slot->flags & NS_NO_LEARN), memo);
+	*to = destination(r, data_of(&r->end, slot), !(slot->flags & NS_NO_LEARN), memo, &again);
 	if (forced)
 		*to = forced != port->number && forced <= NMX__SWITCH_PORTS && atomic_load(&port->sw->port[forced]) ? forced : NOWHERE;
 	if (*to == NOWHERE)
@@ -167,18 +168,26 @@ static __attribute__((__noinline__)) uint32_t sort_special(struct switch_ring *r
 
 /* ---- sorting */
 
-static inline void append(struct switch_tx *tx, uint32_t to, uint32_t place)
+static inline void append(struct switch_tx *tx, uint32_t to, uint32_t place, uint32_t slots, bool plain)
 {
 	struct switch_list *list = &tx->to[to];
 
 	tx->next[place] = NO_PLACE;
-	tx->run[place] = 1;
-	if (unlikely(list->first == NO_PLACE)) {
-		list->first = (uint16_t)place;
-		tx->touched[tx->num_touched++] = (uint8_t)to;
-	} else
+	if (list->first != NO_PLACE) {
 		tx->next[list->last] = (uint16_t)place;
-	list->last = (uint16_t)place;
+		list->slots = (uint16_t)(list->slots + slots);
+		if (plain && list->last + 1u == place && list->run != NO_PLACE) {
+			tx->run[list->run]++;
+			list->last = (uint16_t)place;
+			return;
+		}
+		list->last = (uint16_t)place;
+	} else {
+		*list = (struct switch_list){ .first = (uint16_t)place, .last = (uint16_t)place, .slots = (uint16_t)slots };
+		tx->touched[tx->num_touched++] = (uint8_t)to;
+	}
+	tx->run[place] = 1;
+	list->run = plain ? (uint16_t)place : NO_PLACE;
 }
 
 /* A packet of one slot that asks for nothing: with its flags, its length is none of too many bytes. */
@@ -210,19 +219,18 @@ static inline uint32_t length_of_train(const struct nmx__qend *e, uint32_t slot,
 static inline uint32_t append_train(struct switch_ring *r, uint32_t place, uint32_t count, const struct memo *memo)
 {
 	const struct nmx__qend *e = &r->end;
-	uint16_t *next = r->tx->next + place, *run = r->tx->run + place;
+	struct switch_list *list = &r->tx->to[memo->to];
+	uint16_t *next = r->tx->next + place;
 	uint32_t slot = switch_slot(e, place + 1), left = count - place - 1, ahead = e->num_slots - slot, n;
 
 	n = length_of_train(e, slot, slot + (left < ahead ? left : ahead), memo->dst, memo->src);
-	if (n == 0) /* as it is where each has another address */
-		return 0;
 	memset(r->tx->frags + place + 1, 1, n);
-	for (uint32_t i = 0; i <= n; i++) {
-		next[i] = (uint16_t)(place + 1 + i);
-		run[i] = (uint16_t)(n + 1 - i);
-	}
+	for (uint32_t i = 0; i < n; i++)
+		next[i] = (uint16_t)(place + i + 1);
 	next[n] = NO_PLACE;
-	r->tx->to[memo->to].last = (uint16_t)(place + n);
+	r->tx->run[list->run] = (uint16_t)(r->tx->run[list->run] + n);
+	list->last = (uint16_t)(place + n);
+	list->slots = (uint16_t)(list->slots + n);
 	return n;
 }
 
@@ -241,22 +249,22 @@ static int sort(struct switch_ring *r, uint32_t count)
 	for (uint32_t place = 0, n; place < count; place += n) {
 		uint32_t slot = switch_slot(e, place), to = NOWHERE;
 		uint64_t word = nmx__slot_word(&slots[slot]);
-		bool plain = is_plain(word, longest, usable);
+		bool plain = is_plain(word, longest, usable), again = false;
 
 		n = 1;
 		if (unlikely(some_done) && tx->done[slot])
 			continue;
 		if (__builtin_expect(plain, 1)) {
 			tx->frags[place] = 1;
-			to = destination(r, e->bufs + (size_t)nmx__word_index(word) * e->buf_stride, true, &memo);
+			to = destination(r, e->bufs + (size_t)nmx__word_index(word) * e->buf_stride, true, &memo, &again);
 			if (unlikely(to == NOWHERE))
 				drop(r, offsetof(struct nmx_stats, drop_no_port));
 		} else if ((n = sort_special(r, place, count - place, &memo, &to)) == 0)
 			return NMX_ERR_RESET;
 		if (to == NOWHERE)
 			continue;
-		append(tx, to, place);
-		if (plain && !some_done)
+		append(tx, to, place, n, plain);
+		if (again && !some_done)
 			n += append_train(r, place, count, &memo);
 	}
 	return 0;

@@ -39,51 +39,51 @@ static inline struct nmx__entry *entry_at(const struct visit *v, uint32_t i) { r
 
 static inline uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
-/* From a slot and an entry on, without going round: packets of one slot.  Returns how many were moved; less: an entry holds
- * nonsense. */
-static inline uint32_t move_run(struct visit *v, uint32_t s, uint32_t n)
-{
-	/* Copies, for the compiler cannot know that the stores below do not reach *e. */
-	const struct nmx__qend *e = &v->r->end;
-	const struct netmap_slot *slots = &e->ring->slot[s];
-	struct nmx__entry *entries = entry_at(v, 0);
-	uint16_t *order = v->r->tx->order + v->ordered;
-	uint64_t *pending = e->pending + s, bytes = 0;
-	uint32_t usable = e->num_bufs - NMX__FIRST_BUF, i;
-
-	for (i = 0; i < n; i++) {
-		uint32_t spare = atomic_load_explicit(&entries[i].empty, memory_order_relaxed);
-		uint64_t word = nmx__slot_word(&slots[i]) & NMX__WORD_KEEP;
-
-		if (unlikely(spare - NMX__FIRST_BUF >= usable))
-			break;
-		pending[i] = spare;
-		atomic_store_explicit(&entries[i].full, word, memory_order_relaxed);
-		order[i] = (uint16_t)(s + i);
-		bytes += nmx__word_len(word);
-	}
-	v->tail += i;
-	v->room -= i;
-	v->ordered += i;
-	v->packets += i;
-	v->bytes += bytes;
-	return i;
-}
-
-/* Packets of one slot whose buffers move, up to the first that is anything else.  Returns its place. */
+/* Packets of one slot whose buffers move, up to the first that is anything else, or finds no room, or an entry that holds
+ * nonsense.  Returns its place.  What of a run lies side by side in both rings is moved in the inner loop. */
 static inline uint32_t move_singles(struct visit *v, uint32_t place, uint32_t until)
 {
+	/* Copies, for the compiler cannot know that the stores below do not reach *v and *e. */
 	const struct nmx__qend *e = &v->r->end;
 	const struct switch_tx *tx = v->r->tx;
-	uint32_t most = 1, moved = 1;
+	const uint8_t *frags = tx->frags;
+	uint16_t *order = tx->order + v->ordered, *run = tx->run;
+	uint32_t tail = v->tail, room = v->room, mask = v->mask, usable = e->num_bufs - NMX__FIRST_BUF, most = 0, i = 0;
+	uint64_t bytes = 0;
 
-	while (moved == most && place < until && v->room && tx->frags[place] == 1) {
-		uint32_t s = switch_slot(e, place);
+	while (i == most && place < until && room && frags[place] == 1) {
+		uint32_t s = switch_slot(e, place), at = tail & mask;
+		const struct netmap_slot *slots = &e->ring->slot[s];
+		struct nmx__entry *entries = &v->entries[at];
+		uint64_t *pending = e->pending + s;
 
-		most = least(least(tx->run[place], v->room), least(e->num_slots - s, v->mask + 1 - (v->tail & v->mask)));
-		moved = move_run(v, s, most);
-		place = moved ? tx->next[place + moved - 1] : place;
+		most = least(least(run[place], room), least(e->num_slots - s, mask + 1 - at));
+		for (i = 0; i < most; i++) {
+			uint32_t spare = atomic_load_explicit(&entries[i].empty, memory_order_relaxed);
+			uint64_t word = nmx__slot_word(&slots[i]) & NMX__WORD_KEEP;
+
+			if (unlikely(spare - NMX__FIRST_BUF >= usable))
+				break;
+			pending[i] = spare;
+			atomic_store_explicit(&entries[i].full, word, memory_order_relaxed);
+			order[i] = (uint16_t)(s + i);
+			bytes += nmx__word_len(word);
+		}
+		tail += i;
+		room -= i;
+		order += i;
+		if (i == run[place])
+			place = tx->next[place + i - 1];
+		else if (i) {
+			run[place + i] = (uint16_t)(run[place] - i);
+			place += i;
+		}
 	}
+	v->ordered += tail - v->tail;
+	v->packets += tail - v->tail;
+	v->bytes += bytes;
+	v->tail = tail;
+	v->room = room;
 	return place;
 }
 
@@ -220,6 +220,14 @@ static void put_packet(struct visit *v, uint32_t place, bool is_flood)
 		v->packets++;
 }
 
+/* Behind a packet whose turn has come, of a list whose buffers move: there, what is left of the run begins. */
+static uint32_t next_to_move(const struct switch_tx *tx, uint32_t place)
+{
+	if (tx->run[place] > 1)
+		tx->run[place + 1] = (uint16_t)(tx->run[place] - 1);
+	return tx->next[place];
+}
+
 /* Packets for all, up to the first that is for this port alone.  Returns its place. */
 static __attribute__((__noinline__)) uint32_t put_floods(struct visit *v, uint32_t place, uint32_t until)
 {
@@ -232,7 +240,7 @@ static __attribute__((__noinline__)) uint32_t put_floods(struct visit *v, uint32
 			place = v->floods == COPY_FLOODS ? copy_singles(v, place, until) : move_singles(v, place, until);
 		if (place < until) {
 			put_packet(v, place, true);
-			place = tx->next[place];
+			place = v->floods == COPY_FLOODS ? tx->next[place] : next_to_move(tx, place);
 		}
 	}
 	v->packets = packets; /* they are counted once, not once a port */
@@ -254,7 +262,7 @@ static void put_all(struct visit *v)
 				own = move_singles(v, own, all);
 			if (own < all) {
 				put_packet(v, own, false);
-				own = tx->next[own];
+				own = next_to_move(tx, own);
 			}
 		} else
 			all = put_floods(v, all, own);
@@ -344,16 +352,13 @@ void nmx__switch_expect(const struct switch_ring *r, uint32_t count)
 		nmx__prefetch_to_write(&q->entry[(tail + i) & mask]);
 }
 
-static uint32_t length_at_most(const struct switch_list *list)
-{
-	return list->first == NO_PLACE ? 0 : (uint32_t)(list->last - list->first + 1);
-}
+static uint32_t slots_of(const struct switch_list *list) { return list->first == NO_PLACE ? 0 : list->slots; }
 
 /* All that will be written, and that the receiver has. */
 static void prefetch(const struct visit *v)
 {
 	const struct switch_list *lists = v->r->tx->to;
-	uint32_t most = length_at_most(&lists[v->port]) + (v->floods ? length_at_most(&lists[EVERYWHERE]) : 0);
+	uint32_t most = slots_of(&lists[v->port]) + (v->floods ? slots_of(&lists[EVERYWHERE]) : 0);
 
 	nmx__prefetch_to_write(&v->way->queue->tail);
 	for (uint32_t i = 0; i < most && i < v->room; i += 64 / sizeof(struct nmx__entry))
