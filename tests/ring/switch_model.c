@@ -36,7 +36,7 @@ static uint32_t room_in_queue(const struct model_port *port)
 
 	while (capacity < usable(port->rx_slots))
 		capacity *= 2;
-	return capacity - (port->queue.tail - port->queue.head);
+	return capacity - count(&port->queue);
 }
 
 /* ---- where a packet goes */
@@ -88,7 +88,8 @@ static struct target find_host(struct model *m, const struct model_port *sender,
 enum fate { ARRIVES, WAITS, IS_LOST };
 
 /* others_wait: something for this receiver does, and nothing may overtake that. */
-static enum fate deliver(struct model_port *sender, struct model_port *receiver, const struct packet *p, bool can_wait, bool others_wait)
+static enum fate deliver(struct model_port *sender, struct model_port *receiver, const struct packet *p, bool can_wait,
+                         bool others_wait)
 {
 	if (p->n > most_frags(receiver->rx_slots)) {
 		sender->stats.drop_too_long++;
@@ -203,7 +204,7 @@ void model_tx_sync(struct model *m, uint32_t index)
 			continue;
 		if (!(first->flags & NS_NO_LEARN) && !is_group(first->unit.src))
 			m->port_of[first->unit.src] = (uint8_t)(index + 1);
-		if (first->unit.dst != last) /* what follows goes where the first did, even if its host has just moved here */
+		if (first->unit.dst != last) /* what follows goes there too, even if its host has moved here meanwhile */
 			found = find_host(m, sender, first->unit.dst);
 		last = first->unit.dst;
 		to = forced ? (struct target){ .port = port_of_number(m, forced) } : found;

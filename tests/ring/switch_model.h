@@ -30,7 +30,7 @@ struct units {
 
 struct sent {
 	struct unit unit;
-	uint32_t flags; /* NS_NO_LEARN, NS_PORT_MASK */
+	uint32_t flags; /* NS_*, but for NS_MOREFRAG */
 	bool no_data;   /* NS_INDIRECT, and nowhere */
 	bool done;      /* went, or was dropped, while something before it waits */
 };

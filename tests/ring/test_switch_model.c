@@ -5,6 +5,7 @@
  *
  * -s SEED -n SEEDS: from which seed on, and how many.  Each is a life of its own, of STEPS steps.
  */
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -29,9 +30,9 @@ static struct {
 	struct model model;
 	struct end end[MODEL_PORTS];
 	uint8_t own_data[MODEL_PORTS][MODEL_SLOTS][BUF_LEN]; /* of NS_INDIRECT, by slot */
-	uint64_t seed, step, index; /* where it is, for who reads of a failure */
 	uint32_t random, num_ports, next_id;
-	bool failed;
+	char repeat[64]; /* "": there is no need to */
+	uint32_t step, index; /* where it is, for who reads of a failure */
 	struct nmx_stats sum; /* of ports that were closed */
 } play;
 
@@ -356,19 +357,20 @@ static void step(uint32_t index)
 static void live(uint64_t seed)
 {
 	play.random = (uint32_t)(seed * 0x9e3779b97f4a7c15ull >> 32);
-	play.seed = seed;
+	snprintf(play.repeat, sizeof(play.repeat), "to repeat: -s %llu -n 1\n", (unsigned long long)seed);
 	play.num_ports = 2 + below(MODEL_PORTS - 1);
 	memset(&play.model, 0, sizeof(play.model));
 	for (uint32_t i = 0; i < play.num_ports; i++)
 		open_port(i);
 	for (play.step = 0; play.step < STEPS; play.step++) {
 		play.index = below(play.num_ports);
-		step((uint32_t)play.index);
+		step(play.index);
 	}
 	check_buffers();
 	for (uint32_t i = 0; i < play.num_ports; i++)
 		if (play.model.port[i].open)
 			close_port(i);
+	play.repeat[0] = 0;
 }
 
 static void a_switch_does_what_its_model_does(void **state)
@@ -376,10 +378,8 @@ static void a_switch_does_what_its_model_does(void **state)
 	const struct nmx_stats *sum = &play.sum;
 
 	(void)state;
-	play.failed = true; /* until it has not */
 	for (uint64_t i = 0; i < seeds.count; i++)
 		live(seeds.first + i);
-	play.failed = false;
 	print_message("    %llu seeds: %llu packets sent, %llu received; dropped: %llu full, %llu for no port, %llu too short, %llu too long\n",
 	              (unsigned long long)seeds.count, (unsigned long long)sum->tx_packets, (unsigned long long)sum->rx_packets,
 	              (unsigned long long)sum->drop_full, (unsigned long long)sum->drop_no_port, (unsigned long long)sum->drop_too_short,
@@ -390,10 +390,16 @@ static void a_switch_does_what_its_model_does(void **state)
 static int say_how_to_repeat(void **state)
 {
 	(void)state;
-	if (play.failed)
-		print_error("seed %llu, step %llu, port %c; repeat: -s %llu -n 1\n", (unsigned long long)play.seed,
-		            (unsigned long long)play.step, (char)('a' + play.index), (unsigned long long)play.seed);
+	if (play.repeat[0])
+		print_error("step %u, port %c; %s", play.step, (char)('a' + play.index), play.repeat);
 	return 0;
+}
+
+/* It hung, and who ran it has lost patience; or the library stopped at a broken rule. */
+static void say_so_at_the_end(int signal)
+{
+	(void)!write(STDERR_FILENO, play.repeat, strlen(play.repeat));
+	_exit(128 + signal);
 }
 
 int main(int argc, char **argv)
@@ -412,5 +418,7 @@ int main(int argc, char **argv)
 			fprintf(stderr, "usage: %s [-s SEED] [-n SEEDS]\n", argv[0]);
 			return 2;
 		}
+	signal(SIGTERM, say_so_at_the_end);
+	signal(SIGABRT, say_so_at_the_end);
 	return cmocka_run_group_tests_name("switch_model", tests, support_make_directory, support_remove_directory);
 }
