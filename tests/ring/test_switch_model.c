@@ -160,7 +160,7 @@ static void make_odd(struct packet *p)
 		p->dst = nowhere[below(sizeof(nowhere))];
 		break;
 	case 2:
-		p->frags = 2 + below(4);
+		p->frags = once_in(8) ? NETMAP_MAX_FRAGS - 2 + below(5) : 2 + below(4);
 		p->lacks_end = once_in(8);
 		break;
 	case 3:
