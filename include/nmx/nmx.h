@@ -210,7 +210,7 @@ static inline void nmx__auto_tx(struct nmx_tx **t) { nmx_tx_close(*t); }
 #ifdef __cplusplus
 }
 #endif
-#if defined(NMX_CHECKED) && !defined(NMX_LIBRARY) /* as at the end of <nmx/ring.h> */
+#if defined(NMX_CHECKED) && !defined(NMX_LIBRARY) /* as <nmx/checked.h> */
 #define nmx_tx_close(...) (NMX__HERE(), nmx_tx_close(__VA_ARGS__))
 #define nmx_buf_put(...) (NMX__HERE(), nmx_buf_put(__VA_ARGS__))
 #define nmx_wait(...) (NMX__HERE(), nmx_wait(__VA_ARGS__))
