@@ -8,8 +8,8 @@
 
 #define NMX__NM_DEVICE "/dev/netmap"
 
-/* All but is_up return as the call of their name, with errno.  Descriptors and mappings are not inherited (base/fork.h); waiting
- * is by poll() on the descriptors themselves. */
+/* All but is_up return as the call of their name, with errno.  Descriptors and mappings are not inherited (base/fork.h);
+ * waiting is by poll() on the descriptors themselves. */
 struct nmx__nm_sys {
 	int (*open)(const char *path);
 	void (*close)(int fd);
