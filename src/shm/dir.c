@@ -99,3 +99,15 @@ void nmx__dir_close(struct nmx__dir *dir)
 	nmx__fd_close(dir->fd);
 	dir->fd = -1;
 }
+
+int nmx__dir_reopen(const struct nmx__dir *dir, const char *file, int fd)
+{
+	int again = nmx__fd_openat(dir->fd, file, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0);
+	struct stat is, was;
+
+	if (again < 0 || (fstat(again, &is) == 0 && fstat(fd, &was) == 0 && is.st_dev == was.st_dev && is.st_ino == was.st_ino))
+		return again;
+	nmx__fd_close(again);
+	errno = ESTALE;
+	return -1;
+}

@@ -97,6 +97,29 @@ static int reserve_own(const struct nmx__segment *seg, uint32_t page, uint32_t p
 	return nmx__fd_reserve(seg->own_fd, (size_t)page * NMX__PAGE, (size_t)pages * NMX__PAGE);
 }
 
+/* Maps pages of the own file.  NULL with errno. */
+static void *map_own(const struct nmx__segment *seg, uint32_t page, uint32_t pages)
+{
+	size_t bytes = (size_t)pages * NMX__PAGE;
+	char file[NMX__FILE_NAME_MAX];
+	void *map;
+	int fd;
+
+	nmx__seg_file(seg, file, "m%u", seg->member);
+	fd = nmx__dir_reopen(&seg->dir, file, seg->own_fd);
+	if (fd < 0)
+		return NULL;
+	map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)page * NMX__PAGE);
+	nmx__fd_close(fd);
+	if (map == MAP_FAILED)
+		return NULL;
+	if (nmx__map_track(map, bytes, false) == 0)
+		return map;
+	munmap(map, bytes);
+	errno = ENOMEM;
+	return NULL;
+}
+
 static int write_own_header(struct nmx__segment *seg)
 {
 	int err = reserve_own(seg, 0, HEADER_PAGES);
@@ -104,13 +127,9 @@ static int write_own_header(struct nmx__segment *seg)
 
 	if (err)
 		return err;
-	map = mmap(NULL, HEADER_PAGES * NMX__PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, seg->own_fd, 0);
-	if (map == MAP_FAILED)
+	map = map_own(seg, 0, HEADER_PAGES);
+	if (!map)
 		return errno;
-	if (nmx__map_track(map, HEADER_PAGES * NMX__PAGE, false) < 0) {
-		munmap(map, HEADER_PAGES * NMX__PAGE);
-		return ENOMEM;
-	}
 	seg->own = map;
 	seg->own->version = NMX__SHM_VERSION;
 	seg->own->member = seg->member;
@@ -240,12 +259,11 @@ int nmx__extent_make(struct nmx__segment *seg, size_t bytes, struct nmx__own_ext
 		give_back_pages(seg, page, pages);
 		return no_own_file(seg, err, why);
 	}
-	map = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, seg->own_fd, (off_t)page * NMX__PAGE);
-	if (map == MAP_FAILED || nmx__map_track(map, length, false) < 0) {
-		if (map != MAP_FAILED)
-			munmap(map, length);
+	map = map_own(seg, page, pages);
+	if (!map) {
+		err = errno;
 		give_back_pages(seg, page, pages);
-		return nmx__fail(why, NMX_ERR_NO_MEMORY, ENOMEM, "cannot map %zu KiB for the rings", length / 1024);
+		return nmx__fail(why, NMX_ERR_NO_MEMORY, err, "cannot map %zu KiB for the rings", length / 1024);
 	}
 	memset(map, 0, length);
 	atomic_store(&seg->own->extent[i], (uint64_t)page << 32 | pages);

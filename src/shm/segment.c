@@ -267,9 +267,9 @@ static int prepare_file(struct nmx__segment *seg, uint32_t num_bufs, bool *made,
 	return *made ? make_file(seg, num_bufs, why) : 0;
 }
 
-static int map_file(struct nmx__segment *seg, const struct geometry *g, struct nmx_report *why)
+static int map_file(struct nmx__segment *seg, int fd, const struct geometry *g, struct nmx_report *why)
 {
-	seg->map = mmap(NULL, g->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, seg->fd, 0);
+	seg->map = mmap(NULL, g->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (seg->map == MAP_FAILED) {
 		seg->map = NULL;
 		return nmx__fail(why, NMX_ERR_NO_MEMORY, errno, "cannot map the %zu MiB of the segment \"%s/%s\"", g->bytes >> 20,
@@ -295,6 +295,19 @@ static int map_file(struct nmx__segment *seg, const struct geometry *g, struct n
 	seg->buf_stride = g->buf_stride;
 	seg->region = nmx__next_region();
 	return 0;
+}
+
+/* So that our locks end with us. */
+static int map_file_apart(struct nmx__segment *seg, const struct geometry *g, struct nmx_report *why)
+{
+	int fd = nmx__dir_reopen(&seg->dir, seg->name, seg->fd), err;
+
+	if (fd < 0)
+		return nmx__fail(why, errno == EMFILE || errno == ENFILE || errno == ENOMEM ? NMX_ERR_NO_MEMORY : NMX_ERR_IO, errno,
+		                 "cannot open the segment \"%s/%s\" to map it", seg->dir.path, seg->name);
+	err = map_file(seg, fd, g, why);
+	nmx__fd_close(fd);
+	return err;
 }
 
 static void unmap_file(struct nmx__segment *seg)
@@ -422,7 +435,7 @@ static int attach(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_report
 	if ((err = prepare_file(seg, num_bufs, &made, why)) < 0)
 		goto unlock;
 	if ((err = read_header(seg, &g, why)) < 0 || (err = reserve_tables(seg, &g, why)) < 0 ||
-	    (err = map_file(seg, &g, why)) < 0)
+	    (err = map_file_apart(seg, &g, why)) < 0)
 		goto unlock;
 	if ((err = finish_for_the_dead(seg, LOCK_WAIT_MS, why)) < 0)
 		goto unlock;
@@ -518,7 +531,7 @@ int nmx__seg_look(struct nmx__segment **out, const char *directory, const char *
 
 	if (err < 0)
 		return err;
-	if ((err = read_header(seg, &g, why)) < 0 || (err = map_file(seg, &g, why)) < 0) {
+	if ((err = read_header(seg, &g, why)) < 0 || (err = map_file(seg, seg->fd, &g, why)) < 0) {
 		free_segment(seg);
 		return err;
 	}

@@ -3,12 +3,15 @@
  * Somebody stops, or dies, inside the segment lock: others say who it is after the deadline, and go on as soon as it
  * does or is gone.  Outside of the lock a stopped member is nobody's business.
  */
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "crash.h"
 #include "shm/segment.h"
@@ -17,6 +20,7 @@ enum { PATIENCE_MS = 10000 };
 
 static _Atomic int *progress;
 enum { NOTHING, MEMBER, LOCKED, DONE };
+static _Atomic pid_t *keeper; /* of a holder's memory */
 
 static void await(int state)
 {
@@ -48,13 +52,31 @@ static void hold_lock(void *unused)
 	atomic_store(progress, DONE);
 }
 
-static pid_t start_holder(void)
+/* Has the holder's memory, and no descriptor. */
+static int keep(void *unused)
+{
+	(void)unused;
+	syscall(SYS_close_range, 0, ~0u, 0);
+	atomic_store(keeper, (pid_t)syscall(SYS_getpid));
+	alarm(PATIENCE_MS / 1000); /* whatever becomes of the test */
+	return pause();
+}
+
+static void hold_lock_kept(void *unused)
+{
+	static uint8_t stack[65536] __attribute__((__aligned__(16)));
+
+	must(clone(keep, stack + sizeof(stack), CLONE_VM, NULL) > 0, "clone: %m");
+	hold_lock(unused);
+}
+
+static pid_t start_holder(void (*holder)(void *))
 {
 	pid_t pid;
 	int status;
 
 	atomic_store(progress, NOTHING);
-	pid = spawn(hold_lock, NULL);
+	pid = spawn(holder, NULL);
 	await(LOCKED);
 	must(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status), "the holder did not stop");
 	return pid;
@@ -81,7 +103,7 @@ static void try_open(int expected, pid_t holder)
 
 static void stopped_holder_is_named(void)
 {
-	pid_t pid = start_holder();
+	pid_t pid = start_holder(hold_lock);
 
 	try_open(NMX_ERR_BUSY, pid);
 	kill(pid, SIGCONT);
@@ -92,10 +114,31 @@ static void stopped_holder_is_named(void)
 
 static void killed_holder_is_recovered(void)
 {
-	pid_t pid = start_holder();
+	pid_t pid = start_holder(hold_lock);
 
 	kill_now(pid);
 	try_open(0, pid);
+	must(count_files(attack.dir, "") == 0, "files of the killed holder are left");
+}
+
+/* Who looks at a process (ps does) keeps its memory for a while, even if it dies meanwhile; its locks are not to be kept with
+ * that.  Here somebody keeps it for good. */
+static void memory_of_the_killed_keeps_no_lock(void)
+{
+	int64_t deadline = now_ms() + PATIENCE_MS;
+	struct nmx_report why;
+	struct nmx_port *port;
+	pid_t pid;
+
+	atomic_store(keeper, 0);
+	pid = start_holder(hold_lock_kept);
+	for (; !atomic_load(keeper); nap_us(200))
+		must(now_ms() < deadline, "nobody keeps the holder's memory");
+	kill_now(pid);
+	try_open(0, pid);
+	must(open_port(&port, "held{1", NULL, &why) == 0, "the end of the killed one: %s", why.text);
+	nmx_close(port);
+	must(kill(atomic_load(keeper), SIGKILL) == 0, "the holder's memory was not kept");
 	must(count_files(attack.dir, "") == 0, "files of the killed holder are left");
 }
 
@@ -114,7 +157,7 @@ static void wait_then_open(void *holder)
 /* Others wait while it is stopped, and are let in when it is killed; they may find each other in. */
 static void waiting_ends_with_the_holder(void)
 {
-	pid_t pid = start_holder(), others[3];
+	pid_t pid = start_holder(hold_lock), others[3];
 
 	for (int i = 0; i < 3; i++) {
 		others[i] = spawn(wait_then_open, &pid);
@@ -191,7 +234,7 @@ static void sync_does_not_wait_for_the_lock(void)
 	peer = spawn(be_peer, NULL);
 	await(MEMBER);
 	must(nmx_rx_sync(rx) == 0, "sync");
-	holder = start_holder();
+	holder = start_holder(hold_lock);
 	kill_now(peer);
 	for (until = now_ms() + 600; now_ms() < until;) {
 		int64_t began = now_ms();
@@ -213,10 +256,12 @@ int main(int argc, char **argv)
 {
 	attack_begin("lock", argc, argv, 1, 0);
 	progress = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	keeper = (_Atomic pid_t *)(progress + 1);
 	must(progress != MAP_FAILED, "no memory");
 	for (attack.round = 0; attack.round < attack.count; attack.round++) {
 		stopped_holder_is_named();
 		killed_holder_is_recovered();
+		memory_of_the_killed_keeps_no_lock();
 		waiting_ends_with_the_holder();
 		stopped_member_disturbs_nobody();
 		sync_does_not_wait_for_the_lock();
