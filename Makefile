@@ -66,7 +66,7 @@ sanitize-thread:
 fuzz:
 	@$(PACKAGES) build test sanitize
 	@[ -f build-fuzz/build.ninja ] || CC=clang $(MESON) setup build-fuzz -Dfuzzers=true
-	@scripts/check build-fuzz -- -Dfuzz_seconds=$(FUZZ_SECONDS)
+	@scripts/check build-fuzz --setup fuzz -- -Dfuzz_seconds=$(FUZZ_SECONDS)
 
 # The library that stops at misuse must not stop at what the tests do rightly.
 checked:

@@ -11,6 +11,8 @@
 
 #include <nmx/event.h>
 
+#include "number.h"
+
 struct end {
 	struct nmx_port *port;
 	struct nmx_uv_tx *sender;     /* of the one */
@@ -74,15 +76,17 @@ static void open_port(struct end *end, const char *name)
 
 int main(int argc, char **argv)
 {
-	struct end from = { .packets = argc > 1 ? strtoull(argv[1], NULL, 10) : 1000000 }, to = { .packets = from.packets };
+	bool help = argc > 1 && strcmp(argv[1], "--help") == 0;
+	struct end from = { .packets = argc > 1 && !help ? read_number("async_pipe: PACKETS", argv[1]) : 1000000 };
+	struct end to = { .packets = from.packets };
 	uv_loop_t *loop = uv_default_loop();
 	struct nmx_tx *tx;
 	struct nmx_rx *rx;
 	int err;
 
-	if (from.packets == 0) {
+	if (help || from.packets == 0) {
 		printf("usage: async_pipe [PACKETS]      sends so many (1000000) through a pipe, in a loop of libuv\n");
-		return argc > 1 && strcmp(argv[1], "--help") == 0 ? 0 : 2;
+		return help ? 0 : 2;
 	}
 	open_port(&from, "async_pipe{1");
 	open_port(&to, "async_pipe}1");

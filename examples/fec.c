@@ -11,7 +11,6 @@
  */
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,6 +18,8 @@
 #include <isa-l/erasure_code.h>
 
 #include <nmx/nmx.h>
+
+#include "number.h"
 
 enum { PIECE = 1024, MAX_K = 32, MAX_M = 16, MAX = MAX_K + MAX_M, LAST = 1, DRAIN_MS = 10000, QUIET_MS = 2000 };
 
@@ -313,9 +314,9 @@ static int receive_file(const char *name, const char *path, uint32_t lose)
 int main(int argc, char **argv)
 {
 	bool is_sender = argc > 1 && strcmp(argv[1], "send") == 0, is_receiver = argc > 1 && strcmp(argv[1], "receive") == 0;
-	uint32_t k = argc > 4 && is_sender ? (uint32_t)strtoul(argv[4], NULL, 10) : 8;
-	uint32_t m = argc > 5 && is_sender ? (uint32_t)strtoul(argv[5], NULL, 10) : 3;
-	uint32_t lose = argc > 4 && is_receiver ? (uint32_t)strtoul(argv[4], NULL, 10) : 0;
+	uint64_t k = argc > 4 && is_sender ? read_number("fec: K", argv[4]) : 8;
+	uint64_t m = argc > 5 && is_sender ? read_number("fec: M", argv[5]) : 3;
+	uint64_t lose = argc > 4 && is_receiver ? read_number("fec: LOSE", argv[4]) : 0;
 	bool help = argc == 2 && strcmp(argv[1], "--help") == 0;
 
 	if (argc < 4 || argc > (is_sender ? 6 : 5) || (!is_sender && !is_receiver) || k < 1 || k > MAX_K || m < 1 || m > MAX_M ||
@@ -327,5 +328,5 @@ int main(int argc, char **argv)
 		        MAX_K, MAX_M);
 		return help ? 0 : 2;
 	}
-	return is_sender ? send_file(argv[2], argv[3], k, m) : receive_file(argv[2], argv[3], lose);
+	return is_sender ? send_file(argv[2], argv[3], (uint32_t)k, (uint32_t)m) : receive_file(argv[2], argv[3], (uint32_t)lose);
 }

@@ -9,10 +9,11 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 
 #include <nmx/nmx.h>
+
+#include "number.h"
 
 enum { MAX_RINGS = 64 };
 
@@ -88,7 +89,7 @@ static int show(struct nmx_wait_entry *rings, int num_rings, uint64_t packets)
 
 int main(int argc, char **argv)
 {
-	uint64_t packets = argc > 2 ? strtoull(argv[2], NULL, 10) : 10;
+	uint64_t packets = argc > 2 ? read_number("host_receive: PACKETS", argv[2]) : 10;
 	struct nmx_wait_entry rings[MAX_RINGS] = { { .rx = NULL } };
 	struct nmx_report why;
 	NMX_AUTO(port) port = NULL;

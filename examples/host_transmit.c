@@ -11,10 +11,11 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 
 #include <nmx/nmx.h>
+
+#include "number.h"
 
 enum { ETHERNET = 14, IP = 20, UDP = 8, HEAD = ETHERNET + IP + UDP, MAX_TEXT = 1472, SOURCE_PORT = 40000 };
 
@@ -98,13 +99,14 @@ static bool read_arguments(char **argv, struct datagram *d)
 {
 	uint8_t *m = d->dst_mac;
 	char more;
+	uint64_t port = read_number("host_transmit: UDP_PORT", argv[5]);
 
-	d->port = (uint32_t)strtoul(argv[5], NULL, 10);
+	d->port = (uint32_t)port;
 	d->text = argv[6];
 	return sscanf(argv[2], "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx%c", &m[0], &m[1], &m[2], &m[3], &m[4], &m[5], &more) ==
 	           6 &&
 	       inet_pton(AF_INET, argv[3], &d->src) == 1 && inet_pton(AF_INET, argv[4], &d->dst) == 1 &&
-	       d->port > 0 && d->port < 65536 && strlen(d->text) <= MAX_TEXT;
+	       port > 0 && port < 65536 && strlen(d->text) <= MAX_TEXT;
 }
 
 int main(int argc, char **argv)

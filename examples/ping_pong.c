@@ -12,6 +12,8 @@
 
 #include <nmx/nmx.h>
 
+#include "number.h"
+
 struct end {
 	struct nmx_port *port;
 	struct nmx_tx *tx;
@@ -91,13 +93,14 @@ static double now(void)
 
 int main(int argc, char **argv)
 {
-	uint64_t turns = argc > 1 ? strtoull(argv[1], NULL, 10) : 10000, answer;
+	bool help = argc > 1 && strcmp(argv[1], "--help") == 0;
+	uint64_t turns = argc > 1 && !help ? read_number("ping_pong: TURNS", argv[1]) : 10000, answer;
 	int status = 0;
 	pid_t child;
 
-	if (turns == 0) {
+	if (help || turns == 0) {
 		printf("usage: ping_pong [TURNS]     sends a packet to and fro so many times (10000)\n");
-		return strcmp(argv[1], "--help") == 0 ? 0 : 2;
+		return help ? 0 : 2;
 	}
 	child = fork(); /* before any port is open: ports stay with the process that opened them */
 	if (child < 0)

@@ -6,9 +6,10 @@
  *     build/examples/pipe_receiver [PORT]                PORT: "example}1"; before it or after it
  */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include <nmx/nmx.h>
+
+#include "number.h"
 
 static int send_all(struct nmx_tx *tx, uint64_t packets)
 {
@@ -38,7 +39,7 @@ static int send_all(struct nmx_tx *tx, uint64_t packets)
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "example{1";
-	uint64_t packets = argc > 2 ? strtoull(argv[2], NULL, 10) : 100000;
+	uint64_t packets = argc > 2 ? read_number("pipe_sender: PACKETS", argv[2]) : 100000;
 	struct nmx_report why;
 	NMX_AUTO(port) port = NULL;
 	NMX_AUTO(tx) tx = NULL;

@@ -12,6 +12,8 @@
 
 #include <nmx/nmx.h>
 
+#include "number.h"
+
 struct job {
 	struct nmx_tx *tx; /* the writer's */
 	uint64_t packets;
@@ -70,16 +72,17 @@ static uint64_t read_all(struct nmx_rx *rx, uint64_t packets)
 
 int main(int argc, char **argv)
 {
-	uint64_t packets = argc > 1 ? strtoull(argv[1], NULL, 10) : 1000000, sum;
+	bool help = argc > 1 && strcmp(argv[1], "--help") == 0;
+	uint64_t packets = argc > 1 && !help ? read_number("pipe_threads: PACKETS", argv[1]) : 1000000, sum;
 	struct nmx_port *from, *to;
 	struct nmx_report why;
 	struct nmx_rx *rx;
 	struct job job = { .packets = packets };
 	pthread_t thread;
 
-	if (packets == 0) {
+	if (help || packets == 0) {
 		printf("usage: pipe_threads [PACKETS]     sends so many (1000000) from a thread to another\n");
-		return strcmp(argv[1], "--help") == 0 ? 0 : 2;
+		return help ? 0 : 2;
 	}
 	if (nmx_open(&from, "threads{1", NULL, &why) < 0 || nmx_open(&to, "threads}1", NULL, &why) < 0) {
 		fprintf(stderr, "pipe_threads: %s\n", why.text);

@@ -17,6 +17,8 @@
 
 #include <nmx/worker.h>
 
+#include "number.h"
+
 enum { BATCH = 256, LEN = 60, MAX_CPUS = 64, DRAIN_MS = 10000 };
 
 static struct nmx_workers *workers;
@@ -177,15 +179,6 @@ static void print_drops(const struct nmx_port *port)
 		printf("dropped: %llu that came when the ring was full\n", (unsigned long long)stats.drop_no_buffer);
 }
 
-/* Digits and nothing else. */
-static bool read_number(const char *text, uint64_t *number)
-{
-	char *end;
-
-	*number = strtoull(text, &end, 10);
-	return *text >= '0' && *text <= '9' && !*end;
-}
-
 /* "0,2".  0: it is something else. */
 static uint32_t read_cpus(const char *text, int *cpus)
 {
@@ -230,20 +223,14 @@ int main(int argc, char **argv)
 		return usage(stderr, 2);
 	optind = 3;
 	while ((c = getopt(argc, argv, "n:t:c:")) != -1) {
-		bool right = true;
-
 		if (c == 'n')
-			right = read_number(optarg, &job.packets);
+			job.packets = read_number("thread_per_ring: -n", optarg);
 		else if (c == 't')
-			right = read_number(optarg, &seconds);
+			seconds = read_number("thread_per_ring: -t", optarg);
 		else if (c == 'c')
 			how.num_cpus = read_cpus(optarg, cpus);
 		else
 			return usage(stderr, 2);
-		if (!right) {
-			fprintf(stderr, "thread_per_ring: -%c \"%s\": write a number, in digits, as 10000\n", c, optarg);
-			return 2;
-		}
 		if (c == 'c' && how.num_cpus == 0) {
 			fprintf(stderr, "thread_per_ring: -c \"%s\": write the numbers of up to %d CPUs, as 0,2\n", optarg, MAX_CPUS);
 			return 2;

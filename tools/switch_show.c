@@ -167,6 +167,7 @@ static int show_as_text(struct showing *s, const char *name, const struct nmx_sw
 	err = walk_addresses(s, name);
 	if (err < 0)
 		return err;
+	s->shown++;
 	printf("%s: %u %s, %llu %s", name, info->ports, info->ports == 1 ? "port" : "ports", (unsigned long long)s->addresses,
 	       s->addresses == 1 ? "address" : "addresses");
 	if (info->ageing_s)
@@ -183,6 +184,7 @@ static int show_as_json(struct showing *s, const char *name, const struct nmx_sw
 {
 	int err;
 
+	s->shown++;
 	json_object(s->json, NULL);
 	info_json(name, info, s->json);
 	json_array(s->json, "ports");
@@ -205,7 +207,6 @@ static int show_one(const char *name, const struct nmx_switch_info *info, void *
 
 	if (s->only && strcmp(name, s->only) != 0)
 		return 0;
-	s->shown++;
 	s->index = info->switch_index;
 	err = s->json ? show_as_json(s, name, info) : show_as_text(s, name, info);
 	return err == NMX_ERR_NO_SUCH ? 0 : err; /* it has gone meanwhile */

@@ -24,7 +24,8 @@
  * Life: opening one takes the ring over: it is closed with it and must not be closed otherwise.  The port may be closed
  * before or after.  Closing is right at any time, in any callback, in any order: nothing is called back from then on but
  * `closed` (may be NULL), a turn later, when the ring has been closed and all of it is free.  Until then frames at hand
- * stay valid.  What was flushed is handed over; of a pipe it is lost if both ends are closed before it was taken.
+ * stay valid, and a second close does nothing; then there is nothing to close any more.  What was flushed is handed over;
+ * of a pipe it is lost if both ends are closed before it was taken.
  *
  * Fairness: each receiver and each sender has one sync and one callback in a turn of the loop, for at most a ring full of
  * packets, and then another turn at once.  It sleeps when a sync has found nothing, and wakes up for packets, for room, and
@@ -67,7 +68,7 @@ NMX_MUST_CHECK int nmx_uv_rx_open(struct nmx_uv_rx **receiver, struct uv_loop_s 
                                   void *arg);
 void nmx_uv_rx_stop(struct nmx_uv_rx *receiver);  /* no callbacks from now on; packets wait.  Stopped already: nothing */
 void nmx_uv_rx_start(struct nmx_uv_rx *receiver); /* goes on; what is waiting is offered in the loop's next turn */
-void nmx_uv_rx_close(struct nmx_uv_rx *receiver, nmx_on_closed *closed); /* NULL is fine; once only */
+void nmx_uv_rx_close(struct nmx_uv_rx *receiver, nmx_on_closed *closed); /* NULL is fine.  Closing already: nothing */
 
 /* Sends on tx in the loop.  arg is for fn and `closed`.  Keeps uv_run() running while something is to be flushed or
  * wanted.  Errors as nmx_uv_rx_open(). */
@@ -78,7 +79,7 @@ void nmx_uv_tx_flush(struct nmx_uv_tx *sender);
 /* Flushes, and calls fn once, in one of the loop's next turns, when so many slots are free.  0: 1.  More than the ring
  * has: all of them, that is when the other end has taken everything.  A second call before that replaces the first. */
 void nmx_uv_tx_want(struct nmx_uv_tx *sender, uint32_t slots);
-void nmx_uv_tx_close(struct nmx_uv_tx *sender, nmx_on_closed *closed); /* NULL is fine; once only */
+void nmx_uv_tx_close(struct nmx_uv_tx *sender, nmx_on_closed *closed); /* NULL is fine.  Closing already: nothing */
 
 /* ---------------------------------------------------------------- io_uring
  *

@@ -65,7 +65,8 @@ enum nmx_option_flags {
 	NMX_BLOCKING  = 1 << 5, /* switch ports: what finds its destination full waits in the ring instead of being
 	                         * dropped ("@block" in the name).  Not what goes to several or to all: that never waits.  What
 	                         * still waits when the port is closed, and has no room then, is dropped and counted, here
-	                         * (drop_full) and at its destination (drop_no_buffer); nmx_tx_drain() waits for it */
+	                         * (drop_full) and at its destination (drop_no_buffer); nmx_tx_drain() waits for it.  What the
+	                         * program has overwritten meanwhile is dropped then (drop_invalid) */
 	NMX_PROMISC   = 1 << 6, /* interfaces: receive also what is for other addresses, by packet membership,
 	                         * undone by the kernel; without effect on other ports */
 	NMX_BUSY_POLL = 1 << 7, /* interfaces: a sync drives the device itself instead of leaving that to
@@ -210,7 +211,7 @@ static inline void nmx__auto_tx(struct nmx_tx **t) { nmx_tx_close(*t); }
 #ifdef __cplusplus
 }
 #endif
-#if defined(NMX_CHECKED) && !defined(NMX_LIBRARY) /* as at the end of <nmx/ring.h> */
+#if defined(NMX_CHECKED) && !defined(NMX_LIBRARY) /* as <nmx/checked.h> */
 #define nmx_tx_close(...) (NMX__HERE(), nmx_tx_close(__VA_ARGS__))
 #define nmx_buf_put(...) (NMX__HERE(), nmx_buf_put(__VA_ARGS__))
 #define nmx_wait(...) (NMX__HERE(), nmx_wait(__VA_ARGS__))

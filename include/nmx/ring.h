@@ -115,7 +115,7 @@ struct nmx_batch {
 void nmx__trap(const void *ring_handle, uint32_t slot, const char *what, const char *file, int line)
     __attribute__((__noreturn__, __cold__));
 void nmx__check_thread(const void *ring_handle, uintptr_t *owner, const char *file, int line);
-void nmx__at(const char *file, int line); /* where the call is made that comes next; see the end of this file */
+void nmx__at(const char *file, int line); /* where the call is made that comes next: <nmx/checked.h> */
 #ifdef NMX_CHECKED
 #define NMX__CHECK(handle, slot, cond, what)                                                       \
 	((cond) ? (void)0 : nmx__trap(handle, slot, what, __FILE__, __LINE__))
@@ -596,32 +596,5 @@ static inline bool nmx_same_region(const struct nmx_rx *rx, const struct nmx_tx 
 #ifdef __cplusplus
 }
 #endif
-
-/* In checked programs each call that may trap first notes where it is made: a trap in an inline above, or in the
- * library, would otherwise name this file.  (NMX_LIBRARY: the library itself, which defines these names.) */
-#if defined(NMX_CHECKED) && !defined(NMX_LIBRARY)
-#define NMX__HERE() nmx__at(__FILE__, __LINE__)
-#define nmx_rx_sync(...) (NMX__HERE(), nmx_rx_sync(__VA_ARGS__))
-#define nmx_rx_wait(...) (NMX__HERE(), nmx_rx_wait(__VA_ARGS__))
-#define nmx_rx_peek(...) (NMX__HERE(), nmx_rx_peek(__VA_ARGS__))
-#define nmx_rx_next(...) (NMX__HERE(), nmx_rx_next(__VA_ARGS__))
-#define nmx_rx_recv(...) (NMX__HERE(), nmx_rx_recv(__VA_ARGS__))
-#define nmx_rx_recv_batch(...) (NMX__HERE(), nmx_rx_recv_batch(__VA_ARGS__))
-#define nmx_rx_recv_copy(...) (NMX__HERE(), nmx_rx_recv_copy(__VA_ARGS__))
-#define nmx_frame_take(...) (NMX__HERE(), nmx_frame_take(__VA_ARGS__))
-#define nmx_tx_sync(...) (NMX__HERE(), nmx_tx_sync(__VA_ARGS__))
-#define nmx_tx_wait(...) (NMX__HERE(), nmx_tx_wait(__VA_ARGS__))
-#define nmx_tx_drain(...) (NMX__HERE(), nmx_tx_drain(__VA_ARGS__))
-#define nmx_tx_reserve(...) (NMX__HERE(), nmx_tx_reserve(__VA_ARGS__))
-#define nmx_batch_packet(...) (NMX__HERE(), nmx_batch_packet(__VA_ARGS__))
-#define nmx_batch_fragment(...) (NMX__HERE(), nmx_batch_fragment(__VA_ARGS__))
-#define nmx_batch_trim(...) (NMX__HERE(), nmx_batch_trim(__VA_ARGS__))
-#define nmx_batch_commit(...) (NMX__HERE(), nmx_batch_commit(__VA_ARGS__))
-#define nmx_tx_send(...) (NMX__HERE(), nmx_tx_send(__VA_ARGS__))
-#define nmx_tx_send_long(...) (NMX__HERE(), nmx_tx_send_long(__VA_ARGS__))
-#define nmx_tx_put(...) (NMX__HERE(), nmx_tx_put(__VA_ARGS__))
-#define nmx_tx_forward(...) (NMX__HERE(), nmx_tx_forward(__VA_ARGS__))
-#define nmx_forward(...) (NMX__HERE(), nmx_forward(__VA_ARGS__))
-#define nmx__walk_start(...) (NMX__HERE(), nmx__walk_start(__VA_ARGS__))
-#endif
+#include <nmx/checked.h> /* last: it gives the calls above other names */
 #endif

@@ -245,6 +245,26 @@ static void close_rings(struct nmx_port *port)
 		}
 }
 
+/* Packets that wait, and whose buffers the program has put elsewhere meanwhile, would hold up the others. */
+static void drop_overwritten(struct switch_ring *r)
+{
+	const struct nmx__qend *e = &r->end;
+	uint32_t first = e->hwcur;
+	bool lost = false;
+
+	for (uint32_t slot = first, next; slot != r->tx->head; slot = next) {
+		next = nmx__next(slot, e->num_slots);
+		lost |= !r->tx->done[slot] && !nmx__seg_has_buf(switch_of(r)->seg, e->ring->slot[slot].buf_idx);
+		if ((e->ring->slot[slot].flags & NS_MOREFRAG) && next != r->tx->head)
+			continue;
+		for (; lost && first != next; first = nmx__next(first, e->num_slots))
+			r->tx->done[first] = true;
+		NMX__COUNT(e->own, drop_invalid, lost);
+		first = next;
+		lost = false;
+	}
+}
+
 /* What waits in rings gets a last chance.  It is delivered, or dropped and counted, for there is nobody left who would wait. */
 static void send_the_rest(struct nmx_port *port)
 {
@@ -257,6 +277,7 @@ static void send_the_rest(struct nmx_port *port)
 		if (!r->tx->num_held)
 			continue;
 		r->end.ring->head = r->end.ring->cur = r->tx->head; /* whatever the program wrote there */
+		drop_overwritten(r);
 		(void)!nmx__switch_send(r, r->tx->head);
 	}
 }

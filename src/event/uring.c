@@ -252,6 +252,8 @@ static int open_watch(struct nmx_uring *loop, struct uring_watch *w)
 
 static void close_watch(struct uring_watch *w, nmx_on_closed *closed)
 {
+	if (w->closing)
+		return;
 	w->on_closed = closed;
 	w->closing = true;
 	nmx__watch_start(&w->watch, false);

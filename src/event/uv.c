@@ -157,6 +157,8 @@ static void on_handle_closed(uv_handle_t *handle)
 
 static void close_watch(struct uv_watch *w, nmx_on_closed *closed)
 {
+	if (is_closing(w))
+		return;
 	w->on_closed = closed;
 	nmx__watch_start(&w->watch, false);
 	uv_close((uv_handle_t *)&w->poll, on_handle_closed);

@@ -251,20 +251,17 @@ static int read_header(struct nmx__segment *seg, struct geometry *g, struct nmx_
 	return (size_t)st.st_size == g->bytes ? 0 : not_a_segment(seg, why);
 }
 
-/* Makes what is not there; leaves anything that we did not make alone.  *made: if the open fails, it is to go again. */
-static int prepare_file(struct nmx__segment *seg, uint32_t num_bufs, bool *made, struct nmx_report *why)
+/* Empty, or of a header alone: make_file() is at it, or has died in it. */
+static bool is_unmade(const struct nmx__segment *seg)
 {
 	struct nmx__seg_header header;
 	struct stat st;
 
 	if (fstat(seg->fd, &st) < 0)
-		return not_a_segment(seg, why);
-	if (st.st_size == NMX__PAGE && pread(seg->fd, &header, sizeof(header), 0) == sizeof(header) &&
-	    atomic_load(&header.magic) == NMX__SEG_MAGIC && header.version == NMX__SHM_VERSION)
-		*made = true;
-	else
-		*made = st.st_size == 0;
-	return *made ? make_file(seg, num_bufs, why) : 0;
+		return false;
+	return st.st_size == 0 ||
+	       (st.st_size == NMX__PAGE && pread(seg->fd, &header, sizeof(header), 0) == sizeof(header) &&
+	        atomic_load(&header.magic) == NMX__SEG_MAGIC && header.version == NMX__SHM_VERSION);
 }
 
 static int map_file(struct nmx__segment *seg, int fd, const struct geometry *g, struct nmx_report *why)
@@ -432,7 +429,8 @@ static int attach(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_report
 		err = 1;
 		goto unlock;
 	}
-	if ((err = prepare_file(seg, num_bufs, &made, why)) < 0)
+	made = is_unmade(seg); /* if the open fails, it is to go again */
+	if (made && (err = make_file(seg, num_bufs, why)) < 0)
 		goto unlock;
 	if ((err = read_header(seg, &g, why)) < 0 || (err = reserve_tables(seg, &g, why)) < 0 ||
 	    (err = map_file_apart(seg, &g, why)) < 0)
@@ -531,7 +529,9 @@ int nmx__seg_look(struct nmx__segment **out, const char *directory, const char *
 
 	if (err < 0)
 		return err;
-	if ((err = read_header(seg, &g, why)) < 0 || (err = map_file(seg, seg->fd, &g, why)) < 0) {
+	if (is_unmade(seg))
+		err = nmx__fail(why, NMX_ERR_NO_SUCH, 0, "the segment \"%s/%s\" is not made yet", seg->dir.path, seg->name);
+	if (err < 0 || (err = read_header(seg, &g, why)) < 0 || (err = map_file(seg, seg->fd, &g, why)) < 0) {
 		free_segment(seg);
 		return err;
 	}

@@ -64,7 +64,7 @@ NMX_MUST_CHECK int nmx__seg_get(struct nmx__segment **seg, const char *directory
 void nmx__seg_put(struct nmx__segment *seg);
 
 /* An existing segment for looking and cleaning only: no member, no own file, not shared with ports of this process.
- * Errors: NMX_ERR_NO_SUCH, NMX_ERR_CORRUPT, NMX_ERR_NO_MEMORY. */
+ * Errors: NMX_ERR_NO_SUCH (also of one that is only begun), NMX_ERR_CORRUPT, NMX_ERR_NO_MEMORY. */
 NMX_MUST_CHECK int nmx__seg_look(struct nmx__segment **seg, const char *directory, const char *name, struct nmx_report *why);
 void nmx__seg_unlook(struct nmx__segment *seg);
 

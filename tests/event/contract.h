@@ -13,6 +13,10 @@ struct place {
 	const char *sender, *receiver; /* names for two processes; NULL: the port is all in one */
 };
 
+/* Links of places: between two ports, the ends of a pipe. */
+bool rig_link(struct link *link, const char *from, const char *to, const struct nmx_options *options);
+bool rig_link_pipe(struct link *link, unsigned number, const struct nmx_options *options);
+
 /* A test's state: one loop, one place. */
 struct scene {
 	const struct loop_kind *kind;

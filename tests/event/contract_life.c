@@ -82,6 +82,31 @@ static void all_parts_close_in_any_order_while_armed(void **state)
 		}
 }
 
+static void never_closed(void *arg)
+{
+	(void)arg;
+	support_fail(__FILE__, __LINE__, "closed by the second close");
+}
+
+static void closing_twice_is_closing_once(void **state)
+{
+	struct rig rig;
+
+	require(rig_open(&rig, *state, 0, &small));
+	rig_receive(&rig, never_on_packets);
+	rig_send(&rig, never_on_room);
+	for (int part = 0; part < 2; part++)
+		close_part(&rig, part);
+	rig.kind->rx_close(rig.receiver, never_closed);
+	rig.kind->tx_close(rig.sender, never_closed);
+	while (rig.closed < 2)
+		rig.kind->turn(rig.loop, LOOP_MOMENT_MS);
+	close_part(&rig, 2);
+	rig.kind->turn(rig.loop, 0);
+	require_equal(rig.closed, 2);
+	rig.kind->close(rig.loop);
+}
+
 static void a_receiver_that_waits_is_closed(void **state)
 {
 	struct rig rig;
@@ -381,6 +406,7 @@ static void at_rest_it_wakes_at_most_twice_a_second(void **state)
 }
 
 const struct contract_case contract_life[] = {
+	{ "closing_twice_is_closing_once", closing_twice_is_closing_once },
 	{ "a_receiver_that_waits_is_closed", a_receiver_that_waits_is_closed },
 	{ "a_receiver_closes_itself_and_its_port_while_it_looks_at_frames", a_receiver_closes_itself_and_its_port_while_it_looks_at_frames },
 	{ "a_sender_closes_itself_and_a_receiver_and_their_ports", a_sender_closes_itself_and_a_receiver_and_their_ports },

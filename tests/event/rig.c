@@ -3,6 +3,26 @@
 
 #include "contract.h"
 
+/* ---- links */
+
+bool rig_link(struct link *link, const char *from, const char *to, const struct nmx_options *options)
+{
+	link->tx_port = support_open(from, options);
+	link->rx_port = support_open(to, options);
+	link->tx = support_tx(link->tx_port, 0);
+	link->rx = support_rx(link->rx_port, 0);
+	return true;
+}
+
+bool rig_link_pipe(struct link *link, unsigned number, const struct nmx_options *options)
+{
+	char ends[2][32];
+
+	snprintf(ends[0], sizeof(ends[0]), "e{%u", number);
+	snprintf(ends[1], sizeof(ends[1]), "e}%u", number);
+	return rig_link(link, ends[0], ends[1], options);
+}
+
 /* ---- a rig */
 
 bool rig_join(struct rig *rig, const struct rig *other, const struct scene *scene, unsigned number, const struct nmx_options *options)

@@ -4,24 +4,6 @@
 
 #include "contract.h"
 
-static bool link_ports(struct link *link, const char *from, const char *to, const struct nmx_options *options)
-{
-	link->tx_port = support_open(from, options);
-	link->rx_port = support_open(to, options);
-	link->tx = support_tx(link->tx_port, 0);
-	link->rx = support_rx(link->rx_port, 0);
-	return true;
-}
-
-static bool pipe_link(struct link *link, unsigned number, const struct nmx_options *options)
-{
-	char ends[2][32];
-
-	snprintf(ends[0], sizeof(ends[0]), "e{%u", number);
-	snprintf(ends[1], sizeof(ends[1]), "e}%u", number);
-	return link_ports(link, ends[0], ends[1], options);
-}
-
 static bool loop_link(struct link *link, unsigned number, const struct nmx_options *options)
 {
 	(void)number;
@@ -38,7 +20,7 @@ static bool switch_link(struct link *link, unsigned number, const struct nmx_opt
 
 	snprintf(ports[0], sizeof(ports[0]), "vale%u:from@block", number);
 	snprintf(ports[1], sizeof(ports[1]), "vale%u:to", number);
-	return link_ports(link, ports[0], ports[1], options);
+	return rig_link(link, ports[0], ports[1], options);
 }
 
 enum { LOOP, PIPE, SWITCH, PLACES };
@@ -47,7 +29,7 @@ int main(void)
 {
 	static const struct place places[] = {
 		[LOOP] = { "loop", loop_link, NULL, NULL },
-		[PIPE] = { "pipe", pipe_link, "far{1", "far}1" },
+		[PIPE] = { "pipe", rig_link_pipe, "far{1", "far}1" },
 		[SWITCH] = { "switch", switch_link, "vale99:far", "vale99:near@block" },
 	};
 	static const struct contract_case *const everywhere[] = { contract_single, contract_life, contract_traffic, contract_full };

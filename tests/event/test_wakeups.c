@@ -4,47 +4,22 @@
  *
  *     test_event_wakeups [-n SLEEPS]        1000000 by hand
  */
-#include <stdio.h>
-#include <string.h>
-
 #include "wakeups.h"
 
 enum { SLOTS = 8 };
 
 static const struct nmx_options few = { .tx_slots = SLOTS, .rx_slots = SLOTS };
 
-static void open_pipe_side(struct side *side, bool first)
-{
-	side->port = support_open(first ? "w{1" : "w}1", &few);
-	side->tx = support_tx(side->port, 0);
-	side->rx = support_rx(side->port, 0);
-}
+static const char *const pipe_ends[2] = { "w{1", "w}1" };
+
+static void no_wakeup_is_lost_between_threads(void **state) { wakeups_between(*state, pipe_ends, &few); }
 
 /* Lossless: a sender waits for room. */
 static void no_wakeup_is_lost_in_a_switch(void **state)
 {
-	struct side sides[2] = { wakeups_side(*state, true), wakeups_side(*state, false) };
+	static const char *const ports[2] = { "vale0:w0@block", "vale0:w1@block" };
 
-	for (int i = 0; i < 2; i++) {
-		sides[i].port = support_open(i ? "vale0:w1" : "vale0:w0",
-		                             &(struct nmx_options){ .tx_slots = SLOTS, .rx_slots = SLOTS, .flags = NMX_BLOCKING });
-		sides[i].tx = support_tx(sides[i].port, 0);
-		sides[i].rx = support_rx(sides[i].port, 0);
-	}
-	wakeups_run(sides);
-	nmx_close(sides[0].port);
-	nmx_close(sides[1].port);
-}
-
-static void no_wakeup_is_lost_between_threads(void **state)
-{
-	struct side sides[2] = { wakeups_side(*state, true), wakeups_side(*state, false) };
-
-	for (int i = 0; i < 2; i++)
-		open_pipe_side(&sides[i], i == 0);
-	wakeups_run(sides);
-	nmx_close(sides[0].port);
-	nmx_close(sides[1].port);
+	wakeups_between(*state, ports, &few);
 }
 
 static void no_wakeup_is_lost_within_a_loop_port(void **state)
@@ -64,7 +39,9 @@ static void other_process(void *arg)
 {
 	struct side *side = arg;
 
-	open_pipe_side(side, side->first);
+	side->port = support_open(pipe_ends[!side->first], &few);
+	side->tx = support_tx(side->port, 0);
+	side->rx = support_rx(side->port, 0);
 	side->way->begin(side);
 	wakeups_switch_ticks_off();
 	side->way->run(side);
@@ -106,11 +83,7 @@ int main(int argc, char **argv)
 #endif
 	};
 
-	if (argc == 3 && strcmp(argv[1], "-n") == 0)
-		wakeups_sleeps = strtoull(argv[2], NULL, 10);
-	if (argc != 1 && (argc != 3 || wakeups_sleeps == 0)) {
-		fprintf(stderr, "usage: %s [-n SLEEPS]\n", argv[0]);
+	if (!wakeups_arguments(argc, argv))
 		return 2;
-	}
 	return cmocka_run_group_tests(tests, support_make_directory, support_remove_directory);
 }

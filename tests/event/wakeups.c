@@ -255,3 +255,27 @@ void wakeups_run(struct side sides[2])
 	print_message("%s: %llu packets, %llu sleeps\n", sides[0].way->label, (unsigned long long)sides[1].received,
 	              (unsigned long long)(sides[0].slept + sides[1].slept));
 }
+
+void wakeups_between(const struct way *way, const char *const names[2], const struct nmx_options *options)
+{
+	struct side sides[2] = { wakeups_side(way, true), wakeups_side(way, false) };
+
+	for (int i = 0; i < 2; i++) {
+		sides[i].port = support_open(names[i], options);
+		sides[i].tx = support_tx(sides[i].port, 0);
+		sides[i].rx = support_rx(sides[i].port, 0);
+	}
+	wakeups_run(sides);
+	nmx_close(sides[0].port);
+	nmx_close(sides[1].port);
+}
+
+bool wakeups_arguments(int argc, char **argv)
+{
+	if (argc == 3 && strcmp(argv[1], "-n") == 0)
+		wakeups_sleeps = strtoull(argv[2], NULL, 10);
+	if (argc == 1 || (argc == 3 && wakeups_sleeps > 0))
+		return true;
+	fprintf(stderr, "usage: %s [-n SLEEPS]\n", argv[0]);
+	return false;
+}

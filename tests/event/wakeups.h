@@ -39,6 +39,11 @@ extern const struct way wakeups_by_poll, wakeups_by_epoll, wakeups_by_room, wake
 struct side wakeups_side(const struct way *way, bool first);
 /* In two threads; the rings are closed after it. */
 void wakeups_run(struct side sides[2]);
+/* Between two ports. */
+void wakeups_between(const struct way *way, const char *const names[2], const struct nmx_options *options);
 void wakeups_switch_ticks_off(void);
+
+/* [-n SLEEPS].  False: it is something else, and the usage has been printed. */
+bool wakeups_arguments(int argc, char **argv);
 
 #endif

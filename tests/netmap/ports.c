@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 #include "ports.h"
 
-static struct nmx_options by_netmap(const struct nmx_options *options)
+struct nmx_options ports_options(const struct nmx_options *options)
 {
 	struct nmx_options o = options ? *options : (struct nmx_options){ 0 };
 
@@ -25,14 +25,14 @@ int ports_end(void **state)
 
 struct nmx_port *ports_open(const char *name, const struct nmx_options *options)
 {
-	struct nmx_options o = by_netmap(options);
+	struct nmx_options o = ports_options(options);
 
 	return support_open(name, &o);
 }
 
 void ports_refused(const char *name, const struct nmx_options *options, int err, const char *part)
 {
-	struct nmx_options o = by_netmap(options);
+	struct nmx_options o = ports_options(options);
 
 	support_open_refused(name, &o, err, part);
 }

@@ -11,6 +11,7 @@ int ports_start(void **state);
 int ports_end(void **state);
 
 /* By the netmap backend; options may be NULL. */
+struct nmx_options ports_options(const struct nmx_options *options);
 struct nmx_port *ports_open(const char *name, const struct nmx_options *options);
 /* Fails unless the open fails so, and says so. */
 void ports_refused(const char *name, const struct nmx_options *options, int err, const char *part);

@@ -14,33 +14,24 @@
 
 enum { NIC_SLOTS = 16 };
 
-static bool link_ports(struct link *link, const char *from, const char *to, const struct nmx_options *options)
-{
-	struct pair pair = ports_pair(from, to, options);
-
-	*link = (struct link){ pair.a, pair.b, pair.tx, pair.rx };
-	return true;
-}
-
 static bool pipe_link(struct link *link, unsigned number, const struct nmx_options *options)
 {
-	char ends[2][32];
+	struct nmx_options o = ports_options(options);
 
-	snprintf(ends[0], sizeof(ends[0]), "e{%u", number);
-	snprintf(ends[1], sizeof(ends[1]), "e}%u", number);
-	return link_ports(link, ends[0], ends[1], options);
+	return rig_link_pipe(link, number, &o);
 }
 
 /* The interfaces stay; they go with the stand-in. */
 static bool wire_link(struct link *link, unsigned number, const struct nmx_options *options)
 {
+	struct nmx_options o = ports_options(options);
 	char names[2][32];
 
 	for (unsigned i = 0; i < 2; i++)
 		snprintf(names[i], sizeof(names[i]), "eth%u", 2 * number + i);
 	if (!standin_find(names[0]))
 		ports_wire(names[0], names[1], 1, NIC_SLOTS);
-	return link_ports(link, names[0], names[1], options);
+	return rig_link(link, names[0], names[1], &o);
 }
 
 int main(void)

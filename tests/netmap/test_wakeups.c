@@ -4,33 +4,18 @@
  *
  *     test_netmap_wakeups [-n SLEEPS]        1000000 by hand
  */
-#include <stdio.h>
-#include <string.h>
-
 #include "ports.h"
 #include "wakeups.h"
 
 enum { SLOTS = 8, NIC_SLOTS = 16 };
 
-static void sleep_and_wake(const struct way *way, const char *const names[2])
-{
-	struct side sides[2] = { wakeups_side(way, true), wakeups_side(way, false) };
-
-	for (int i = 0; i < 2; i++) {
-		sides[i].port = ports_open(names[i], &(struct nmx_options){ .tx_slots = SLOTS, .rx_slots = SLOTS });
-		sides[i].tx = support_tx(sides[i].port, 0);
-		sides[i].rx = support_rx(sides[i].port, 0);
-	}
-	wakeups_run(sides);
-	nmx_close(sides[0].port);
-	nmx_close(sides[1].port);
-}
+static const struct nmx_options few = { .backend = NMX_NETMAP, .tx_slots = SLOTS, .rx_slots = SLOTS };
 
 static void no_wakeup_is_lost_in_a_pipe(void **state)
 {
 	static const char *const names[2] = { "w{1", "w}1" };
 
-	sleep_and_wake(*state, names);
+	wakeups_between(*state, names, &few);
 }
 
 static void no_wakeup_is_lost_on_a_wire(void **state)
@@ -38,7 +23,7 @@ static void no_wakeup_is_lost_on_a_wire(void **state)
 	static const char *const names[2] = { "eth0", "eth1" };
 
 	ports_wire(names[0], names[1], 1, NIC_SLOTS);
-	sleep_and_wake(*state, names);
+	wakeups_between(*state, names, &few);
 }
 
 #define BY(test, way) { #test " [" #way "]", test, ports_start, ports_end, (void *)&wakeups_by_##way }
@@ -61,11 +46,7 @@ int main(int argc, char **argv)
 #endif
 	};
 
-	if (argc == 3 && strcmp(argv[1], "-n") == 0)
-		wakeups_sleeps = strtoull(argv[2], NULL, 10);
-	if (argc != 1 && (argc != 3 || wakeups_sleeps == 0)) {
-		fprintf(stderr, "usage: %s [-n SLEEPS]\n", argv[0]);
+	if (!wakeups_arguments(argc, argv))
 		return 2;
-	}
 	return cmocka_run_group_tests(tests, support_make_directory, support_remove_directory);
 }

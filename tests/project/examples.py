@@ -212,8 +212,7 @@ def workers(examples):
     endless.send_signal(signal.SIGINT)
     examples.finish(endless, r'.*worker 0 on CPU \d+: \d+ packets\nin all \d+ packets\n')
     examples.run(r'.*worker 0 on CPU \d+: 0 packets\n.*', 'thread_per_ring', 'receive', 'quiet}1', '-t', '1')
-    for option in (('-n', '10k'), ('-t', '-1'), ('-c', '0,x')):
-        refused(examples, rf'thread_per_ring: {option[0]} "{option[1]}": write ', 'thread_per_ring', 'receive', 'quiet}1', *option)
+    refused(examples, r'thread_per_ring: -c "0,x": write ', 'thread_per_ring', 'receive', 'quiet}1', '-c', '0,x')
     if examples.lacks('async_proxy'):
         return
     full = examples.start('async_proxy', 'vale0:full', 'quiet{1')  # stops when the pipe is full, which nobody reads
@@ -241,6 +240,22 @@ def refused(examples, pattern, name, *args):
         sys.exit(f'{process.args} ended with {process.returncode} and said:\n{said}\nexpected: {pattern}')
 
 
+NUMBERS = (('async_pipe', 'PACKETS'), ('ping_pong', 'TURNS'), ('pipe_threads', 'PACKETS'), ('pipe_sender', 'PACKETS', 'quiet{1'),
+           ('host_receive', 'PACKETS', 'quiet}1'), ('host_transmit', 'UDP_PORT', 'quiet{1', '02:00:00:00:00:07', '192.0.2.1', '192.0.2.7'),
+           ('fec', 'K', 'send', 'quiet{1', 'file'), ('fec', 'M', 'send', 'quiet{1', 'file', '8'), ('fec', 'LOSE', 'receive', 'quiet}1', 'copy'),
+           ('thread_per_ring', '-n', 'receive', 'quiet}1', '-n'), ('thread_per_ring', '-t', 'receive', 'quiet}1', '-t'))
+
+
+def numbers(examples):
+    """What is no number is never taken for one."""
+    wrong = ('10x', '-1', '', ' 1', '1.5k', '10kk', '99999999999999999999', '99999999999G')
+    for i, (name, what, *before) in enumerate(NUMBERS):
+        for text in wrong if i == 0 or name == 'pipe_sender' else wrong[:2]:
+            if not examples.lacks(name):
+                after = ['text'] if name == 'host_transmit' else []
+                refused(examples, rf'{name}: {what} "{re.escape(text)}": write a whole number, as 1000, 10k or 2M\n', name, *before, text, *after)
+
+
 def tour_is_complete(source):
     """Every call of <nmx/ring.h> is in the tour."""
     header = re.sub(r'/\*.*?\*/', '', (source / 'include/nmx/ring.h').read_text(), flags=re.S)
@@ -259,7 +274,7 @@ def main(source, folder, middlebox):
         examples = Examples(folder, directory)
         examples.run(r'received 14 bytes: hello netmap!\n', 'hello')
         examples.run(r'.*in all: (\d+) packets sent, \1 received\n', 'tour')
-        examples.run(r'2000 round trips, .* microseconds each\n', 'ping_pong', '2000')
+        examples.run(r'2000 round trips, .* microseconds each\n', 'ping_pong', '2k')
         examples.run(r'200000 packets, .*: right\n', 'pipe_threads', '200000')
         pair(examples, True)
         pair(examples, False)
@@ -272,6 +287,7 @@ def main(source, folder, middlebox):
         over_a_bad_path(examples, middlebox, scratch)
         forward_error_correction(examples, scratch)
         workers(examples)
+        numbers(examples)
         helpful(examples)
         left = os.listdir(directory)
         if left:

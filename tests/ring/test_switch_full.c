@@ -261,6 +261,48 @@ static void what_waits_outlives_cursors_that_are_wrong_at_the_close(void **state
 	close_end(&b);
 }
 
+/* Of four packets that wait, the second, of three slots, loses one of them, and then the last.  The ring goes round. */
+static void what_was_overwritten_while_it_waited_is_counted_at_the_close(void **state)
+{
+	const struct nmx_options chains = { .tx_slots = 2 * SLOTS, .rx_slots = 2 * SLOTS, .flags = NMX_BLOCKING | NMX_CHAINS };
+	const struct nmx_switch_options shape = { .tx_slots = 2 * SLOTS, .rx_slots = 2 * SLOTS };
+
+	(void)state;
+	for (uint32_t round = 0; round < 2 * SLOTS; round++) {
+		struct end a, b;
+		uint32_t *slot[6];
+
+		require_result(nmx_switch_create("vale0:x", &shape, NULL), 0);
+		a = open_end("vale0:x", &chains);
+		b = open_end("vale0:b", &chains);
+		for (uint64_t id = 0; id < 2 * SLOTS + round; id++) {
+			send(&a, 2, 1, id);
+			if (id < round)
+				gets(&b, id);
+		}
+		for (uint64_t i = 0; i < 6; i++) {
+			slot[i] = &a.tx->ring->slot[a.tx->ring->head].buf_idx;
+			put(&a, 2, 1, 100 + i, LEN, i == 1 || i == 2 ? NS_MOREFRAG : 0);
+		}
+		require_equal(nmx_tx_sync(a.tx), 2 * SLOTS - 1 - 6);
+		*slot[2] = *slot[5] = 0;
+		require_result(nmx_tx_sync(a.tx), NMX_ERR_RESET);
+		for (uint64_t id = round; id < 2 * SLOTS + round; id++)
+			gets(&b, id);
+		require_result(nmx_rx_sync(b.rx), 0);
+		close_end(&a);
+		gets(&b, 100);
+		gets(&b, 104);
+		gets_nothing(&b);
+		close_end(&b);
+		a = open_end("vale0:x", &chains);
+		require_equal(support_stats(a.port).drop_invalid, 2);
+		require_equal(support_stats(a.port).drop_full, 0);
+		close_end(&a);
+		require_result(nmx_switch_remove("vale0:x", NULL, NULL), 0);
+	}
+}
+
 static void a_port_that_goes_before_a_failed_sync_is_not_waited_for(void **state)
 {
 	struct end a, b;
@@ -294,6 +336,7 @@ int main(void)
 #ifndef NMX_CHECKED
 		cmocka_unit_test(a_mistake_with_the_cursors_leaves_what_waits),
 		cmocka_unit_test(what_waits_outlives_cursors_that_are_wrong_at_the_close),
+		cmocka_unit_test(what_was_overwritten_while_it_waited_is_counted_at_the_close),
 		cmocka_unit_test(a_port_that_goes_before_a_failed_sync_is_not_waited_for),
 #endif
 	};

@@ -152,6 +152,39 @@ static void what_there_is_is_shown(void)
 	run_dir_is_empty();
 }
 
+static void write_segment(const void *bytes, size_t size)
+{
+	char path[160];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/default", run_dir);
+	file = fopen(path, "w");
+	EXPECT(file && fwrite(bytes, 1, size, file) == size, "%s cannot be written", path);
+	if (file)
+		fclose(file);
+}
+
+/* Looking meets segments whose first user is still making them. */
+static void in_a_segment_that_is_only_begun_there_are_no_switches(void)
+{
+	static const char *const actions[] = { "list", "show" };
+
+	for (int i = 0; i < 2; i++) {
+		write_segment("", 0);
+		NMX_RUN(&other, "switch", actions[i], "--dir", run_dir);
+		EXPECT(other.code == 0, "%s: %d: %s", actions[i], other.code, other.err);
+		child_says(&other, "no switches");
+		write_segment("mine", 4);
+		NMX_RUN(&other, "switch", actions[i], "--dir", run_dir);
+		EXPECT(other.code == 1, "%s: %d: %s", actions[i], other.code, other.err);
+		child_says(&other, "is not a segment of nmx");
+	}
+	write_segment("", 0);
+	NMX_RUN(&other, "switch", "create", "vale0", "--dir", run_dir);
+	NMX_RUN(&other, "switch", "remove", "vale0", "--dir", run_dir);
+	run_dir_is_empty();
+}
+
 static void refused(const char *action, const char *name, const char *option, const char *value, int code, const char *says)
 {
 	NMX_RUN(&other, "switch", action, "--dir", run_dir, name, option, value);
@@ -210,6 +243,7 @@ int main(int argc, char **argv)
 	dump_sees_what_goes_to_all();
 	a_switch_says_how_long_it_remembers();
 	what_there_is_is_shown();
+	in_a_segment_that_is_only_begun_there_are_no_switches();
 	what_makes_no_sense_is_refused();
 	return expect_result();
 }
