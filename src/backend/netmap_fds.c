@@ -501,11 +501,13 @@ int nmx__nm_check_out(struct nmx__ring *ring)
 
 void nmx__nm_release(struct nmx__ring *ring)
 {
+	const struct nmx__name *name = &ring->port->name;
 	struct nm_port *nm = nm_of(ring);
 	struct nm_ring *r = nm_ring(ring);
 
-	/* The other end of a pipe has use for them now, not at the next check-out.  With an interface, a sync may wait for its link. */
-	if (!ring->is_tx && ring->port->name.end && r->nring->head != r->given)
+	/* Who sends has use for the slots now, not at the next check-out: at the other end of a pipe, and of a veth pair, if the
+	 * driver is netmap's.  While an interface is down, a sync would not return. */
+	if (!ring->is_tx && r->nring->head != r->given && (name->end || nmx__nm_sys->is_up(name->port)))
 		(void)nmx__nm_sys->ioctl(r->fd, NMX__NM_RXSYNC, NULL);
 	pthread_mutex_lock(&ring->port->lock);
 	nm->users--;

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 #include <fcntl.h>
+#include <net/if.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/fork.h"
 #include "netmap/sys.h"
@@ -32,12 +36,31 @@ static void sys_unmap(void *start, size_t bytes)
 	munmap(start, bytes);
 }
 
+static bool sys_is_up(const char *interface)
+{
+	struct ifreq request = { 0 };
+	size_t len = strlen(interface);
+	bool up;
+	int fd;
+
+	if (len >= sizeof(request.ifr_name))
+		return false;
+	memcpy(request.ifr_name, interface, len);
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	up = ioctl(fd, SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & IFF_UP);
+	close(fd);
+	return up;
+}
+
 static const struct nmx__nm_sys real = {
 	.open = sys_open,
 	.close = nmx__fd_close,
 	.ioctl = sys_ioctl,
 	.map = sys_map,
 	.unmap = sys_unmap,
+	.is_up = sys_is_up,
 };
 
 const struct nmx__nm_sys *nmx__nm_sys = &real;

@@ -3,12 +3,13 @@
 #ifndef NMX_NETMAP_SYS_H
 #define NMX_NETMAP_SYS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define NMX__NM_DEVICE "/dev/netmap"
 
-/* Each returns as the call of its name, with errno.  Descriptors and mappings are not inherited (base/fork.h); waiting
- * is by poll() on the descriptors themselves. */
+/* All but is_up return as the call of their name, with errno.  Descriptors and mappings are not inherited (base/fork.h);
+ * waiting is by poll() on the descriptors themselves. */
 struct nmx__nm_sys {
 	int (*open)(const char *path);
 	void (*close)(int fd);
@@ -17,6 +18,8 @@ struct nmx__nm_sys {
 	 * one takes the place of in one step. */
 	void *(*map)(int fd, size_t bytes, void *at);
 	void (*unmap)(void *start, size_t bytes);
+	/* There is such an interface, and its administrator has set it up. */
+	bool (*is_up)(const char *interface);
 };
 
 /* Changed by tests only, before anything is opened. */

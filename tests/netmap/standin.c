@@ -425,11 +425,23 @@ int standin_poll(int fd, int events)
 	return ready;
 }
 
+static bool standin_is_up(const char *interface)
+{
+	const struct port *port;
+	bool up;
+
+	pthread_mutex_lock(&standin.lock);
+	port = standin_find(interface);
+	up = port && port->kind == NIC && !port->gone && !port->down;
+	pthread_mutex_unlock(&standin.lock);
+	return up;
+}
+
 /* ---- begin and end */
 
 void standin_start(void)
 {
-	static const struct nmx__nm_sys calls = { standin_open, standin_close, standin_ioctl, standin_map, standin_unmap };
+	static const struct nmx__nm_sys calls = { standin_open, standin_close, standin_ioctl, standin_map, standin_unmap, standin_is_up };
 
 	standin = (struct standin){ .lock = PTHREAD_MUTEX_INITIALIZER, .api = NMX__NM_API, .extra_most = UINT32_MAX };
 	standin_switch_start();

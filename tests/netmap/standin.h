@@ -69,7 +69,7 @@ struct port {
 	char bridge[32];       /* "vale0" */
 	uint32_t bridge_index;
 	bool persistent, refuse; /* refuse: PORT_INFO_GET does, REGISTER does not (a loopback interface) */
-	bool gone;             /* the interface was removed */
+	bool gone, down;       /* the interface was removed; it was set down */
 	bool broadcast_only;
 	uint64_t host_received;
 	struct port *next;

@@ -94,6 +94,49 @@ static void a_full_pipe_would_block_and_loses_nothing(void **state)
 	ports_close(&p);
 }
 
+/* What was received and not given back when a ring is closed: a pipe's sender has it at once. */
+static void a_closed_end_of_a_pipe_gives_its_slots_back(void **state)
+{
+	struct nmx_options o = { .tx_slots = 8, .rx_slots = 8 };
+	struct pair p = ports_pair("x{1", "x}1", &o);
+	struct nmx_frame frames[7];
+
+	(void)state;
+	support_send(p.tx, 0, 7, 60);
+	require_result(nmx_rx_sync(p.rx), 7);
+	require_equal(nmx_rx_recv_batch(p.rx, frames, 5), 5);
+	require_result(nmx_tx_sync(p.tx), 0);
+	nmx_rx_close(p.rx);
+	require_result(nmx_tx_sync(p.tx), 5);
+	p.rx = support_rx(p.b, 0);
+	support_expect(p.rx, 5, 2, 60); /* what was not received waits for the next */
+	ports_close(&p);
+}
+
+/* Some drivers have their interfaces as ends of pipes.  But the kernel holds a sync as long as the interface is down. */
+static void a_ring_of_an_interface_is_closed_without_a_sync_while_that_is_down(void **state)
+{
+	struct nmx_frame frames[5];
+
+	(void)state;
+	ports_wire("eth0", "eth1", 1, 8);
+	for (int down = 0; down < 2; down++) {
+		struct pair p = ports_pair("eth0", "eth1", NULL);
+		uint32_t syncs;
+
+		support_send(p.tx, 0, 7, 60);
+		require_result(nmx_rx_sync(p.rx), 7);
+		require_equal(nmx_rx_recv_batch(p.rx, frames, 5), 5);
+		syncs = standin.rx_syncs;
+		standin_find("eth1")->down = down;
+		nmx_rx_close(p.rx);
+		require_equal(standin.rx_syncs, syncs + !down);
+		p.rx = support_rx(p.b, 0);
+		support_expect(p.rx, 5, 2, 60);
+		ports_close(&p);
+	}
+}
+
 /* ---- slots */
 
 static void flags_of_an_earlier_user_do_not_go_out(void **state)
@@ -487,6 +530,8 @@ int main(void)
 		TEST(packets_pass_a_pipe_over_many_laps),
 		TEST(packets_pass_a_switch),
 		TEST(a_full_pipe_would_block_and_loses_nothing),
+		TEST(a_closed_end_of_a_pipe_gives_its_slots_back),
+		TEST(a_ring_of_an_interface_is_closed_without_a_sync_while_that_is_down),
 		TEST(flags_of_an_earlier_user_do_not_go_out),
 		TEST(an_exchanged_buffer_is_marked),
 #ifndef NMX_CHECKED
