@@ -26,9 +26,9 @@ BENCH    ?=
 FUZZ_SECONDS ?= 10
 
 SETUP    := $(BUILD)/build.ninja
-ASAN     := -Db_sanitize=address,undefined -Dbuildtype=debugoptimized -Dtests=enabled -Dwerror=true
+ASAN     := -Db_sanitize=address,undefined -Doptimization=1 -Ddebug=true -Dtests=enabled -Dwerror=true
 LEAKS    := valgrind -q --leak-check=full --errors-for-leak-kinds=definite,indirect,possible --error-exitcode=9
-TSAN     := -Db_sanitize=thread -Dbuildtype=debugoptimized -Dtests=enabled -Dwerror=true
+TSAN     := -Db_sanitize=thread -Doptimization=1 -Ddebug=true -Dtests=enabled -Dwerror=true
 
 all: $(SETUP)
 	ninja -C $(BUILD)

@@ -360,7 +360,7 @@ int main(int argc, char **argv)
 	struct rng rng;
 	int64_t until;
 
-	attack_begin("storm", argc, argv, 16, 4);
+	attack_begin("storm", argc, argv, 16, 20);
 	stage = mmap(NULL, sizeof(*stage), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	must(stage != MAP_FAILED, "no memory");
 	stage->num_actors = attack.count < 2 ? 2 : attack.count > MAX_ACTORS ? MAX_ACTORS : attack.count;
