@@ -274,7 +274,7 @@ static void the_second_end_takes_the_geometry_of_the_first(void **state)
 static void sixty_four_pipes_under_one_parent_do_not_mix(void **state)
 {
 	struct link l[64];
-	char name[16];
+	char name[24];
 
 	(void)state;
 	for (int i = 0; i < 64; i++) {

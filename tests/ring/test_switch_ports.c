@@ -108,7 +108,7 @@ static void a_switch_has_254_ports(void **state)
 {
 	static struct nmx_port *ports[255];
 	const struct nmx_options o = { .tx_slots = 2, .rx_slots = 2 };
-	char name[16];
+	char name[24];
 
 	(void)state;
 	for (int i = 0; i < 254; i++) {

@@ -137,7 +137,7 @@ static void the_longest_report_is_not_cut(void **state)
 
 static void a_claim_is_for_one_at_a_time(void **state)
 {
-	char holder[64], expected[64], name[64] = "";
+	char holder[64], expected[96], name[64] = "";
 	int keep = namespace_make();
 
 	(void)state;
