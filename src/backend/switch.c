@@ -254,7 +254,11 @@ static void drop_overwritten(struct switch_ring *r)
 
 	for (uint32_t slot = first, next; slot != r->tx->head; slot = next) {
 		next = nmx__next(slot, e->num_slots);
-		lost |= !r->tx->done[slot] && !nmx__seg_has_buf(switch_of(r)->seg, e->ring->slot[slot].buf_idx);
+		if (slot == first && r->tx->done[slot]) { /* begins no packet */
+			first = next;
+			continue;
+		}
+		lost |= !nmx__seg_has_buf(switch_of(r)->seg, e->ring->slot[slot].buf_idx);
 		if ((e->ring->slot[slot].flags & NS_MOREFRAG) && next != r->tx->head)
 			continue;
 		for (; lost && first != next; first = nmx__next(first, e->num_slots))

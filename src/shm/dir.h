@@ -19,11 +19,11 @@ struct nmx__dir {
 NMX_MUST_CHECK int nmx__dir_open(struct nmx__dir *dir, const char *directory, struct nmx_report *why);
 void nmx__dir_close(struct nmx__dir *dir);
 
-/* Opens the file that fd is, once more, to be mapped and closed again.  -1 with errno; ESTALE: the name is another's by now.
+/* Opens the file that fd is, once more.  -1 with errno; ESTALE: the name is another's by now.
  *
- * A descriptor that has a lock is never mapped: a mapping keeps the open file, and with it the lock.  And whoever looks at a
- * dying process at that moment keeps its mappings beyond its end (ps, which reads the command line from its memory, for
- * half a second on a busy machine). */
+ * What is mapped and what has a lock are two descriptors: a mapping keeps the open file, and with it the lock.  And whoever
+ * looks at a dying process at that moment keeps its mappings beyond its end (ps, which reads the command line from its memory,
+ * for half a second on a busy machine). */
 int nmx__dir_reopen(const struct nmx__dir *dir, const char *file, int fd);
 
 #endif

@@ -97,29 +97,6 @@ static int reserve_own(const struct nmx__segment *seg, uint32_t page, uint32_t p
 	return nmx__fd_reserve(seg->own_fd, (size_t)page * NMX__PAGE, (size_t)pages * NMX__PAGE);
 }
 
-/* Maps pages of the own file.  NULL with errno. */
-static void *map_own(const struct nmx__segment *seg, uint32_t page, uint32_t pages)
-{
-	size_t bytes = (size_t)pages * NMX__PAGE;
-	char file[NMX__FILE_NAME_MAX];
-	void *map;
-	int fd;
-
-	nmx__seg_file(seg, file, "m%u", seg->member);
-	fd = nmx__dir_reopen(&seg->dir, file, seg->own_fd);
-	if (fd < 0)
-		return NULL;
-	map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)page * NMX__PAGE);
-	nmx__fd_close(fd);
-	if (map == MAP_FAILED)
-		return NULL;
-	if (nmx__map_track(map, bytes, false) == 0)
-		return map;
-	munmap(map, bytes);
-	errno = ENOMEM;
-	return NULL;
-}
-
 static int write_own_header(struct nmx__segment *seg)
 {
 	int err = reserve_own(seg, 0, HEADER_PAGES);
@@ -127,9 +104,13 @@ static int write_own_header(struct nmx__segment *seg)
 
 	if (err)
 		return err;
-	map = map_own(seg, 0, HEADER_PAGES);
-	if (!map)
+	map = mmap(NULL, HEADER_PAGES * NMX__PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, seg->own_fd, 0);
+	if (map == MAP_FAILED)
 		return errno;
+	if (nmx__map_track(map, HEADER_PAGES * NMX__PAGE, false) < 0) {
+		munmap(map, HEADER_PAGES * NMX__PAGE);
+		return ENOMEM;
+	}
 	seg->own = map;
 	seg->own->version = NMX__SHM_VERSION;
 	seg->own->member = seg->member;
@@ -149,7 +130,8 @@ void nmx__member_forget(struct nmx__segment *seg)
 		seg->own = NULL;
 	}
 	nmx__fd_close(seg->own_fd);
-	seg->own_fd = -1;
+	nmx__fd_close(seg->life_fd);
+	seg->own_fd = seg->life_fd = -1;
 }
 
 static void drop_own_file(struct nmx__segment *seg, const char *file)
@@ -183,10 +165,10 @@ int nmx__member_join(struct nmx__segment *seg, struct nmx_report *why)
 	seg->own_fd = nmx__fd_openat(seg->dir.fd, file, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
 	if (seg->own_fd < 0)
 		return no_own_file(seg, errno, why);
-	if (mode != 0600)
-		(void)!fchmod(seg->own_fd, mode); /* the umask took the group's part away */
+	(void)!fchmod(seg->own_fd, mode); /* the umask took a part away */
+	seg->life_fd = nmx__dir_reopen(&seg->dir, file, seg->own_fd);
 	/* Alive before anybody can see us, so that nobody takes us for dead. */
-	err = nmx__lock_try(seg->own_fd, NMX__LOCK_LIFE) < 0 ? errno : write_own_header(seg);
+	err = seg->life_fd < 0 || nmx__lock_try(seg->life_fd, NMX__LOCK_LIFE) < 0 ? errno : write_own_header(seg);
 	if (err) {
 		drop_own_file(seg, file);
 		return no_own_file(seg, err, why);
@@ -259,11 +241,12 @@ int nmx__extent_make(struct nmx__segment *seg, size_t bytes, struct nmx__own_ext
 		give_back_pages(seg, page, pages);
 		return no_own_file(seg, err, why);
 	}
-	map = map_own(seg, page, pages);
-	if (!map) {
-		err = errno;
+	map = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, seg->own_fd, (off_t)page * NMX__PAGE);
+	if (map == MAP_FAILED || nmx__map_track(map, length, false) < 0) {
+		if (map != MAP_FAILED)
+			munmap(map, length);
 		give_back_pages(seg, page, pages);
-		return nmx__fail(why, NMX_ERR_NO_MEMORY, err, "cannot map %zu KiB for the rings", length / 1024);
+		return nmx__fail(why, NMX_ERR_NO_MEMORY, ENOMEM, "cannot map %zu KiB for the rings", length / 1024);
 	}
 	memset(map, 0, length);
 	atomic_store(&seg->own->extent[i], (uint64_t)page << 32 | pages);

@@ -264,6 +264,16 @@ static bool is_unmade(const struct nmx__segment *seg)
 	        atomic_load(&header.magic) == NMX__SEG_MAGIC && header.version == NMX__SHM_VERSION);
 }
 
+static int cannot_open(const struct nmx__segment *seg, int sys_errno, struct nmx_report *why)
+{
+	int err = sys_errno == ENOENT ? NMX_ERR_NO_SUCH
+	          : sys_errno == EMFILE || sys_errno == ENFILE || sys_errno == ENOMEM || sys_errno == ENOSPC ? NMX_ERR_NO_MEMORY
+	          : sys_errno == EACCES || sys_errno == EPERM ? NMX_ERR_PERMISSION
+	                                                      : NMX_ERR_CORRUPT;
+
+	return nmx__fail(why, err, sys_errno, "cannot open the segment \"%s/%s\"", seg->dir.path, seg->name);
+}
+
 static int map_file(struct nmx__segment *seg, int fd, const struct geometry *g, struct nmx_report *why)
 {
 	seg->map = mmap(NULL, g->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -294,14 +304,15 @@ static int map_file(struct nmx__segment *seg, int fd, const struct geometry *g, 
 	return 0;
 }
 
-/* So that our locks end with us. */
+/* So that our lock ends with us.  1: the file is gone. */
 static int map_file_apart(struct nmx__segment *seg, const struct geometry *g, struct nmx_report *why)
 {
 	int fd = nmx__dir_reopen(&seg->dir, seg->name, seg->fd), err;
 
+	if (fd < 0 && (errno == ENOENT || errno == ESTALE))
+		return 1;
 	if (fd < 0)
-		return nmx__fail(why, errno == EMFILE || errno == ENFILE || errno == ENOMEM ? NMX_ERR_NO_MEMORY : NMX_ERR_IO, errno,
-		                 "cannot open the segment \"%s/%s\" to map it", seg->dir.path, seg->name);
+		return cannot_open(seg, errno, why);
 	err = map_file(seg, fd, g, why);
 	nmx__fd_close(fd);
 	return err;
@@ -336,7 +347,7 @@ static int open_file(struct nmx__segment **out, const char *directory, const cha
 
 	if (!seg)
 		return nmx__fail(why, NMX_ERR_NO_MEMORY, ENOMEM, "cannot open a segment");
-	seg->fd = seg->own_fd = seg->dir.fd = -1;
+	seg->fd = seg->own_fd = seg->life_fd = seg->dir.fd = -1;
 	seg->refs = 1;
 	seg->fork_generation = nmx__fork_generation();
 	pthread_mutex_init(&seg->mutex, NULL);
@@ -347,17 +358,11 @@ static int open_file(struct nmx__segment **out, const char *directory, const cha
 	seg->fd = nmx__fd_openat(seg->dir.fd, seg->name, O_RDWR | (make ? O_CREAT : 0) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK,
 	                         seg->dir.file_mode);
 	if (seg->fd < 0) {
-		int sys = errno;
-
-		err = sys == ENOENT ? NMX_ERR_NO_SUCH
-		      : sys == EMFILE || sys == ENFILE || sys == ENOMEM || sys == ENOSPC ? NMX_ERR_NO_MEMORY
-		      : sys == EACCES || sys == EPERM ? NMX_ERR_PERMISSION
-		                                      : NMX_ERR_CORRUPT;
-		err = nmx__fail(why, err, sys, "cannot open the segment \"%s/%s\"", seg->dir.path, seg->name);
+		err = cannot_open(seg, errno, why);
 		goto fail;
 	}
-	if (make && seg->dir.file_mode != 0600)
-		(void)!fchmod(seg->fd, seg->dir.file_mode); /* the umask took the group's part away; not ours: as it is */
+	if (make)
+		(void)!fchmod(seg->fd, seg->dir.file_mode); /* the umask took a part away; not ours: as it is */
 	if (fstat(seg->fd, &st) < 0 || !S_ISREG(st.st_mode)) {
 		err = not_a_segment(seg, why);
 		goto fail;
@@ -433,7 +438,7 @@ static int attach(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_report
 	if (made && (err = make_file(seg, num_bufs, why)) < 0)
 		goto unlock;
 	if ((err = read_header(seg, &g, why)) < 0 || (err = reserve_tables(seg, &g, why)) < 0 ||
-	    (err = map_file_apart(seg, &g, why)) < 0)
+	    (err = map_file_apart(seg, &g, why)) != 0)
 		goto unlock;
 	if ((err = finish_for_the_dead(seg, LOCK_WAIT_MS, why)) < 0)
 		goto unlock;
@@ -448,7 +453,7 @@ static int attach(struct nmx__segment *seg, uint32_t num_bufs, struct nmx_report
 	err = nmx__member_join(seg, why);
 	atomic_store(&seg->header->lock_owner, 0);
 unlock:
-	if (err < 0 && made)
+	if (err < 0 && made && nmx__seg_is_linked(seg))
 		unlinkat(seg->dir.fd, seg->name, 0); /* who waits for the lock will see that it is gone */
 	nmx__lock_release(seg->fd, NMX__LOCK_SEGMENT);
 	return err;
@@ -531,7 +536,9 @@ int nmx__seg_look(struct nmx__segment **out, const char *directory, const char *
 		return err;
 	if (is_unmade(seg))
 		err = nmx__fail(why, NMX_ERR_NO_SUCH, 0, "the segment \"%s/%s\" is not made yet", seg->dir.path, seg->name);
-	if (err < 0 || (err = read_header(seg, &g, why)) < 0 || (err = map_file(seg, seg->fd, &g, why)) < 0) {
+	if (err == 0 && (err = read_header(seg, &g, why)) == 0 && (err = map_file_apart(seg, &g, why)) == 1)
+		err = cannot_open(seg, ENOENT, why);
+	if (err < 0) {
 		free_segment(seg);
 		return err;
 	}

@@ -44,6 +44,7 @@ struct nmx__segment {
 	uint32_t member, gen; /* ours */
 	_Atomic uint32_t holds; /* of locks of lanes that we took: each has its own word */
 	int own_fd;
+	int life_fd; /* the own file again, with the life lock */
 	struct nmx__own_header *own;
 	uint32_t own_file_pages;
 	/* Ports of ours that were closed when this could not be said to the segment: for each of our extents the generation
