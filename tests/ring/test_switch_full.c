@@ -303,6 +303,37 @@ static void what_was_overwritten_while_it_waited_is_counted_at_the_close(void **
 	}
 }
 
+/* The packet that waits gets a second slot: one whose own packet has gone. */
+static void a_packet_that_was_made_longer_holds_up_nothing_at_the_close(void **state)
+{
+	const struct nmx_options blocking = { .tx_slots = 2 * SLOTS, .rx_slots = 2 * SLOTS, .flags = NMX_BLOCKING };
+	struct netmap_slot *waits, *gone;
+	struct end e[2], a;
+
+	(void)state;
+	open_ends(e, 2, NULL);
+	a = open_end("vale0:x", &blocking);
+	announce(&e[0], 2, e, 2);
+	announce(&e[1], 3, e, 2);
+	for (uint64_t id = 0; id < SLOTS; id++)
+		send(&a, 2, 1, id);
+	waits = &a.tx->ring->slot[a.tx->ring->head];
+	put(&a, 2, 1, 100, LEN, 0);
+	gone = &a.tx->ring->slot[a.tx->ring->head];
+	put(&a, 3, 1, 101, LEN, 0);
+	send(&a, 2, 1, 102);
+	gets(&e[1], 101);
+	for (uint64_t id = 0; id < SLOTS; id++)
+		gets(&e[0], id);
+	require_result(nmx_rx_sync(e[0].rx), 0);
+	waits->flags |= NS_MOREFRAG;
+	gone->buf_idx = 0;
+	close_end(&a);
+	gets(&e[0], 102);
+	gets_nothing(&e[0]);
+	close_ends(e, 2);
+}
+
 static void a_port_that_goes_before_a_failed_sync_is_not_waited_for(void **state)
 {
 	struct end a, b;
@@ -337,6 +368,7 @@ int main(void)
 		cmocka_unit_test(a_mistake_with_the_cursors_leaves_what_waits),
 		cmocka_unit_test(what_waits_outlives_cursors_that_are_wrong_at_the_close),
 		cmocka_unit_test(what_was_overwritten_while_it_waited_is_counted_at_the_close),
+		cmocka_unit_test(a_packet_that_was_made_longer_holds_up_nothing_at_the_close),
 		cmocka_unit_test(a_port_that_goes_before_a_failed_sync_is_not_waited_for),
 #endif
 	};
