@@ -56,7 +56,8 @@ static uint32_t find_lone(struct switch_ring *r)
 	return found;
 }
 
-/* Not where an address was found: for nobody, for all, or for the only one who is there. */
+/* The table names no port that it could go to (port: 0, our own, or one that has gone): for nobody, for all, or for the only
+ * other one. */
 static __attribute__((__noinline__)) uint32_t find_none(struct switch_ring *r, struct memo *memo, uint32_t port)
 {
 	if (port == switch_of(r)->number)

@@ -18,7 +18,7 @@ struct nmx__nm_sys {
 	 * one takes the place of in one step. */
 	void *(*map)(int fd, size_t bytes, void *at);
 	void (*unmap)(void *start, size_t bytes);
-	/* There is such an interface, and its administrator has set it up. */
+	/* There is such an interface in the calling thread's network namespace, and its administrator has set it up. */
 	bool (*is_up)(const char *interface);
 };
 
